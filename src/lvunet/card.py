@@ -1,0 +1,62 @@
+"""What a model says about itself: the one description inside every checkpoint and every exported artefact."""
+
+import json
+from dataclasses import asdict, dataclass, field, fields, replace
+from typing import Any, Self
+
+from lvunet.errors import CheckpointError
+
+INTENDED_USE = (
+    "Outlines structures in images, for research and development. "
+    "Not a medical device; not cleared or approved; outputs need review."
+)
+IMAGENET_MEAN = (0.485, 0.456, 0.406)
+IMAGENET_STD = (0.229, 0.224, 0.225)
+
+
+@dataclass(frozen=True)
+class Card:
+    """Facts that change what a model computes, and where it comes from.
+
+    `mean` and `std` are per channel for pixels scaled to 0..1; `size` is the side in pixels that the network sees;
+    `threshold` is the probability from which a pixel belongs to the foreground (one class only).
+    With one class the network gives a sigmoid probability; with K > 1 a softmax over K classes, 0 = background.
+    """
+
+    name: str = "lvunet"
+    classes: int = 1
+    class_names: tuple[str, ...] = ("foreground",)
+    in_channels: int = 3
+    size: int = 256
+    mean: tuple[float, ...] = IMAGENET_MEAN
+    std: tuple[float, ...] = IMAGENET_STD
+    threshold: float = 0.5
+    licence: str = "Apache-2.0"
+    intended_use: str = INTENDED_USE
+    version: str = "0.1.0"
+    source_sha256: str = ""
+    training: dict[str, Any] = field(default_factory=dict)
+
+    def with_training(self, training: dict[str, Any]) -> Self:
+        """Return a copy that tells how the model was trained."""
+        return replace(self, training=training)
+
+    def to_json(self) -> str:
+        """Return the card as one line of JSON."""
+        return json.dumps(asdict(self), sort_keys=True)
+
+    @classmethod
+    def from_json(cls, text: str) -> Self:
+        """Read a card; unknown keys, as of a newer version, and wrong types raise `CheckpointError`."""
+        try:
+            values: dict[str, Any] = json.loads(text)
+            unknown = sorted(set(values) - {f.name for f in fields(cls)})
+            if unknown:
+                raise CheckpointError(f"model card has unknown keys {unknown}: made by a newer lvunet? Upgrade it.")
+            return cls(**{k: tuple(v) if isinstance(v, list) else v for k, v in values.items()})
+        except (TypeError, ValueError) as error:
+            raise CheckpointError(f"model card is not readable: {error}") from error
+
+
+def _immutable(value: Any) -> Any:
+    return tuple(value) if isinstance(value, list) else value

@@ -1,0 +1,76 @@
+"""The configuration of a training run: one model gives the TOML file, the command-line flags and their help."""
+
+import tomllib
+from pathlib import Path
+from typing import Any, Literal, Self
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+
+from lvunet.errors import ConfigError, did_you_mean
+from lvunet.learn.schedule import DeepTraining
+
+
+class TrainConfig(BaseModel):
+    """Everything that decides the result of a training run; the defaults are the preset `paper`."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    data: Path = Field(Path("data"), description="folder with images/ and masks/, or an unpacked official archive")
+    dataset: str | None = Field(None, description="a known data set (`lvunet data list`) whose committed split is used")
+    protocol: str = Field("paper", description="which committed split: paper or grouped")
+    split_seed: int = Field(0, description="seed of the split")
+    out: Path = Field(Path("runs/train"), description="folder of the run: checkpoints, logs, manifest")
+
+    classes: int = Field(1, ge=1, description="1: foreground or not; K > 1: exclusive classes, 0 = background")
+    weights: str | None = Field("imagenet", description="backbone: imagenet (download), a file, or none (scratch)")
+    size: int = Field(256, ge=32, description="side in pixels of the square that the network sees")
+    augment: Literal["paper", "strong", "none"] = Field("paper", description="augmentation preset")
+
+    epochs: int = Field(300, ge=1)
+    batch_size: int = Field(8, ge=1)
+    optimizer: Literal["adam", "adamw"] = "adam"
+    learning_rate: float = Field(1e-3, gt=0)
+    final_learning_rate: float = Field(1e-5, ge=0)
+    warmup: float = Field(0.0, ge=0, lt=1, description="fraction of training in which the learning rate rises")
+    weight_decay: float = Field(1e-4, ge=0)
+    deep: DeepTraining = Field("paper", description="schedule of the slope; none is plain training, not foldable")
+    deep_end: float = Field(0.9, gt=0, le=1, description="fraction of training from which the slope is 1")
+    ema: float = Field(0.0, ge=0, lt=1, description="decay of the moving average of the weights; 0 is off")
+    patience: int = Field(0, ge=0, description="stop after so many epochs without a better score; 0 is off")
+
+    seed: int = 0
+    deterministic: bool = Field(False, description="only algorithms that give the same bits each time")
+    precision: Literal["32", "bf16"] = Field("32", description="bf16 pays on a GPU, not on a CPU")
+    accelerator: Literal["auto", "cpu", "gpu"] = "auto"
+    devices: int = Field(1, ge=1, description="processes; more than one trains data-parallel")
+    workers: int = Field(0, ge=0, description="loader processes; 0 suffices for the cached `paper` augmentation")
+
+    @model_validator(mode="before")
+    @classmethod
+    def _none_is_a_word(cls, values: Any) -> Any:
+        """TOML has no null: `weights = "none"` and `dataset = "none"` mean None."""
+        return {
+            key: None if value == "none" and key in ("weights", "dataset") else value for key, value in values.items()
+        }
+
+    @property
+    def foldable(self) -> bool:
+        """Whether the run ends with a network that `fold` accepts."""
+        return self.deep != "none"
+
+    @classmethod
+    def read(cls, path: Path | None, overrides: dict[str, Any] | None = None) -> Self:
+        """Read a TOML file (None: the defaults), then let `overrides` win; raises `ConfigError`."""
+        try:
+            values = tomllib.loads(path.read_text(encoding="utf-8")) if path else {}
+        except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
+            raise ConfigError(f"cannot read the configuration {path}: {error}") from error
+        where = str(path or "the flags")
+        for key in values.keys() - cls.model_fields.keys():
+            raise ConfigError(f"{where}: unknown key {key!r}." + did_you_mean(key, cls.model_fields))
+        try:
+            return cls.model_validate({**values, **(overrides or {})})
+        except ValidationError as error:
+            first = error.errors()[0]
+            key = ".".join(map(str, first["loc"]))
+            raise ConfigError(f"{where}: {key} = {first['input']!r}: {first['msg']}.") from error

@@ -1,0 +1,157 @@
+"""LV-UNet as Lightning trains it: loss, score, optimiser, the slope of each epoch, and which epoch is kept."""
+
+from pathlib import Path
+from time import perf_counter
+from typing import Any
+
+import numpy as np
+import pytorch_lightning as pl
+import torch
+from torch import Tensor
+from torch.optim.lr_scheduler import LambdaLR
+
+from lvunet.card import Card
+from lvunet.evaluate.metrics import class_agreements
+from lvunet.learn.config import TrainConfig
+from lvunet.learn.loss import BCEDice
+from lvunet.learn.schedule import learning_rate, progress, slope
+from lvunet.model import LVUNet, PixelsToProbability, save_checkpoint
+
+LOG_COLUMNS = ("epoch", "train_loss", "val_dice", "slope", "learning_rate", "seconds")
+Batch = tuple[Tensor, Tensor]
+
+
+class DeepTraining(pl.LightningModule):
+    """Trains on batches of uint8 pixels (B, C, H, W) and class indices (B, 1, H, W)."""
+
+    def __init__(self, network: LVUNet, card: Card, config: TrainConfig) -> None:
+        super().__init__()
+        self.network = network
+        self.model = PixelsToProbability(network, card.mean, card.std)
+        self.loss = BCEDice(card.classes)
+        self.card, self.config = card, config
+
+    def training_step(self, batch: Batch) -> Tensor:
+        """Return the loss of one batch."""
+        pixels, target = batch
+        loss: Tensor = self.loss(self.model.logits(channels_last(pixels)), target)
+        self.log("train_loss", loss, on_epoch=True, on_step=False, batch_size=len(pixels), sync_dist=True)
+        return loss
+
+    def validation_step(self, batch: Batch) -> None:
+        """Score each image as the evaluation does, at the size of the network."""
+        pixels, target = batch
+        probability = self.model(channels_last(pixels)).float().cpu().numpy()  # (B, K, H, W)
+        predicted = probability[:, 0] >= self.card.threshold if self.card.classes == 1 else probability.argmax(axis=1)
+        pairs = zip(predicted, target[:, 0].cpu().numpy(), strict=True)
+        scores = [score.dice for pair in pairs for score in class_agreements(*pair, classes=self.card.classes)]
+        self.log("val_dice", float(np.mean(scores)), batch_size=len(pixels), prog_bar=True, sync_dist=True)
+
+    def on_train_epoch_start(self) -> None:
+        """Set the slope of this epoch."""
+        self.network.set_slope(self.slope)
+
+    def on_validation_epoch_start(self) -> None:
+        """Set it again: a moving average of the weights, swapped in for validation, has averaged the slope too."""
+        self.network.set_slope(self.slope)
+
+    @property
+    def slope(self) -> float:
+        """The slope of the current epoch."""
+        return slope(progress(self.current_epoch, self.config.epochs), self.config.deep, self.config.deep_end)
+
+    def configure_optimizers(self) -> Any:
+        """Return Adam or AdamW with one learning rate a step."""
+        config = self.config
+        make = torch.optim.Adam if config.optimizer == "adam" else torch.optim.AdamW
+        optimizer = make(self.network.parameters(), lr=config.learning_rate, weight_decay=config.weight_decay)
+        steps = int(self.trainer.estimated_stepping_batches)
+
+        def factor(step: int) -> float:
+            rate = learning_rate(progress(step, steps), config.learning_rate, config.final_learning_rate, config.warmup)
+            return rate / config.learning_rate
+
+        return {"optimizer": optimizer, "lr_scheduler": {"scheduler": LambdaLR(optimizer, factor), "interval": "step"}}
+
+
+def channels_last(pixels: Tensor) -> Tensor:
+    """Return uint8 pixels as float in the layout in which the network runs twice as fast."""
+    return pixels.float().contiguous(memory_format=torch.channels_last)
+
+
+class KeepBest(pl.Callback):
+    """Writes `best.safetensors` whenever the validation Dice rises, but only among networks that can be folded.
+
+    Stands before a weight-averaging callback: what it saves is what was validated. Stops the run after `patience`
+    kept-eligible epochs without a rise, or where a file named STOP lies in the folder of the run.
+    """
+
+    def __init__(self, run: Path) -> None:
+        self.run = run
+        self.best, self.best_epoch, self.waited = -1.0, -1, 0
+
+    def on_validation_epoch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        """Keep this epoch if it is eligible and the best so far."""
+        if trainer.sanity_checking or not isinstance(pl_module, DeepTraining):
+            return
+        config = pl_module.config
+        if (self.run / "STOP").exists():
+            trainer.should_stop = True
+        if config.foldable and pl_module.slope != 1:
+            return
+        score = float(trainer.callback_metrics["val_dice"])
+        self.waited += 1
+        if score > self.best:
+            self.best, self.best_epoch, self.waited = score, pl_module.current_epoch, 0
+            if trainer.is_global_zero:
+                training = {
+                    "config": config.model_dump(mode="json"),
+                    "epoch": self.best_epoch,
+                    "val_dice": round(score, 6),
+                }
+                card = pl_module.card.with_training(training)
+                save_checkpoint(self.run / "best.safetensors", pl_module.network, card)
+        if config.patience and self.waited >= config.patience:
+            trainer.should_stop = True
+
+    def state_dict(self) -> dict[str, Any]:
+        """Return what a resumed run must know."""
+        return {"best": self.best, "best_epoch": self.best_epoch, "waited": self.waited}
+
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        """Take up where the interrupted run was."""
+        self.best, self.best_epoch, self.waited = (state_dict[key] for key in ("best", "best_epoch", "waited"))
+
+
+class EpochLog(pl.Callback):
+    """Writes one row an epoch to `metrics.csv`; the rows live in the checkpoint, so a resumed run has all of them."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self.rows: list[dict[str, float]] = []
+        self.started = 0.0
+
+    def on_train_epoch_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        """Start the clock of the epoch."""
+        self.started = perf_counter()
+
+    def on_train_epoch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        """Add the row of this epoch and write the file anew."""
+        if not isinstance(pl_module, DeepTraining):
+            return
+        metrics, rate = trainer.callback_metrics, trainer.optimizers[0].param_groups[0]["lr"]
+        seconds = perf_counter() - self.started
+        values = (metrics["train_loss"], metrics["val_dice"], pl_module.slope, rate, seconds)
+        rounded = (round(float(value), 7) for value in values)
+        self.rows.append(dict(zip(LOG_COLUMNS, (trainer.current_epoch, *rounded), strict=True)))
+        if trainer.is_global_zero:
+            lines = [LOG_COLUMNS, *(row.values() for row in self.rows)]
+            self.path.write_text("".join(",".join(map(str, line)) + "\n" for line in lines), encoding="utf-8")
+
+    def state_dict(self) -> dict[str, Any]:
+        """Return the rows so far."""
+        return {"rows": self.rows}
+
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        """Take up the rows of the interrupted run."""
+        self.rows = list(state_dict["rows"])

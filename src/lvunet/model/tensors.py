@@ -1,0 +1,31 @@
+"""Reading named tensors from a file of others, without ever running what is in it."""
+
+import pickle
+from io import BytesIO
+from pathlib import Path
+
+import torch
+from safetensors import SafetensorError
+from safetensors.torch import load
+from torch import Tensor
+
+from lvunet.errors import CheckpointError
+
+
+def read_tensors(path: Path) -> dict[str, Tensor]:
+    """Return the state dict in a .safetensors or .pth file; a pickle that wants more than tensors is refused."""
+    try:
+        data = path.read_bytes()
+        if path.suffix == ".safetensors":
+            return load(data)
+        loaded = torch.load(BytesIO(data), map_location="cpu", weights_only=True)
+    except FileNotFoundError as error:
+        raise CheckpointError(f"no file at {path}. Give a .safetensors or .pth file.") from error
+    except pickle.UnpicklingError as error:
+        raise CheckpointError(f"{path} holds more than tensors: reading could run code, so it was refused.") from error
+    except (SafetensorError, OSError, RuntimeError, ValueError, EOFError, KeyError) as error:
+        raise CheckpointError(f"{path} is not a readable checkpoint: {error}") from error
+    state = loaded.get("state_dict", loaded) if isinstance(loaded, dict) else None
+    if not isinstance(state, dict) or not all(isinstance(tensor, Tensor) for tensor in state.values()):
+        raise CheckpointError(f"{path} is not a state dict of tensors.")
+    return state
