@@ -10,6 +10,7 @@ INTENDED_USE = (
     "Outlines structures in images, for research and development. "
     "Not a medical device; not cleared or approved; outputs need review."
 )
+VERSION = "0.1.0"
 IMAGENET_MEAN = (0.485, 0.456, 0.406)
 IMAGENET_STD = (0.229, 0.224, 0.225)
 
@@ -33,7 +34,7 @@ class Card:
     threshold: float = 0.5
     licence: str = "Apache-2.0"
     intended_use: str = INTENDED_USE
-    version: str = "0.1.0"
+    version: str = VERSION
     source_sha256: str = ""
     training: dict[str, Any] = field(default_factory=dict)
 

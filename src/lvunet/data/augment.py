@@ -14,7 +14,7 @@ def augmentation(preset: Preset) -> v2.Transform:
     """Return the transform of a preset, for `tv_tensors` of uint8 (C, H, W).
 
     "paper" is the paper's: quarter turns and flips. "strong" adds what cameras, probes and light do: scale, shift,
-    free rotation, colour, blur, noise, JPEG.
+    free rotation, colour, blur, noise. (v2.JPEG is deprecated with its decoder; torchvision 0.29.)
     """
     if preset == "none":
         return v2.Identity()
@@ -33,7 +33,6 @@ def augmentation(preset: Preset) -> v2.Transform:
             v2.RandomApply([v2.ColorJitter(0.3, 0.3, 0.3, 0.03)], p=0.7),
             v2.RandomGrayscale(0.05),
             v2.RandomApply([v2.GaussianBlur(5, (0.2, 1.5))], p=0.2),
-            v2.RandomApply([v2.JPEG((40, 90))], p=0.2),
             v2.RandomApply([GaussianNoise(8.0)], p=0.2),
         ]
     )

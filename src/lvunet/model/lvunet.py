@@ -61,8 +61,8 @@ class LVUNet(nn.Module):
 
     @property
     def slope(self) -> float:
-        """The slope of the deep-training activations; they share one value."""
-        return next(m.slope.item() for m in self.modules() if isinstance(m, DeepActivation))
+        """The slope of the deep-training activations, which share one value; 1 in a folded network, which has none."""
+        return next((m.slope.item() for m in self.modules() if isinstance(m, DeepActivation)), 1.0)
 
     def _checked_and_padded(self, image: Tensor) -> Tensor:
         batch, channels, height, width = image.shape

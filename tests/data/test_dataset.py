@@ -1,0 +1,106 @@
+"""Samples as tensors: what is random depends on seed, epoch and index alone; mask and image move together."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+
+from lvunet.data.augment import Preset
+from lvunet.data.dataset import EpochSampler, SegmentationData
+from lvunet.data.registry import Sample
+
+SIZE = 64
+
+
+@pytest.fixture(scope="module")
+def samples(tmp_path_factory: pytest.TempPathFactory) -> list[Sample]:
+    """Four pictures that are white exactly where their mask is, off centre."""
+    folder = tmp_path_factory.mktemp("pairs")
+    made = []
+    for k in range(4):
+        mask = np.zeros((SIZE, SIZE), np.uint8)
+        mask[8 : 28 + 4 * k, 12:30] = 255
+        Image.fromarray(mask).save(folder / f"mask{k}.png")
+        Image.fromarray(np.stack([mask] * 3, axis=-1)).save(folder / f"image{k}.png")
+        made.append(Sample(str(k), folder / f"image{k}.png", (folder / f"mask{k}.png",)))
+    return made
+
+
+def dataset(samples: list[Sample], augment: Preset, seed: int = 0) -> SegmentationData:
+    return SegmentationData(samples, SIZE, classes=1, augment=augment, seed=seed)
+
+
+def test_without_augmentation_a_sample_is_its_file(samples: list[Sample]) -> None:
+    pixels, mask = dataset(samples, "none")[0, 2]
+    expected = torch.zeros(SIZE, SIZE, dtype=torch.uint8)
+    expected[8:36, 12:30] = 1
+    assert torch.equal(mask[0], expected)
+    assert torch.equal(pixels, expected.expand(3, -1, -1) * 255)
+
+
+def test_the_mask_moves_with_its_image_and_stays_integer(samples: list[Sample]) -> None:
+    data = dataset(samples, "paper")
+    for epoch in range(20):
+        pixels, mask = data[epoch, epoch % 4]
+        assert torch.equal(pixels[0] == 255, mask[0] == 1)
+
+
+def test_the_paper_preset_reaches_all_eight_orientations(samples: list[Sample]) -> None:
+    data = dataset(samples, "paper")
+    assert len({data[epoch, 1][1].numpy().tobytes() for epoch in range(200)}) == 8
+
+
+def test_the_strong_preset_keeps_mask_and_image_together_up_to_blur(samples: list[Sample]) -> None:
+    data = dataset(samples, "strong")
+    for epoch in range(30):
+        pixels, mask = data[epoch, epoch % 4]
+        assert set(mask.unique().tolist()) <= {0, 1}
+        assert pixels.dtype == torch.uint8
+        inside, outside = pixels.float().mean(0)[mask[0] == 1].mean(), pixels.float().mean(0)[mask[0] == 0].mean()
+        assert inside > outside + 40
+
+
+@pytest.mark.parametrize("augment", ["paper", "strong"])
+def test_a_sample_depends_on_seed_epoch_and_index_alone(samples: list[Sample], augment: Preset) -> None:
+    data, again = dataset(samples, augment), dataset(samples, augment)
+    torch.manual_seed(123)
+    first = data[3, 1]
+    again[0, 0], torch.rand(7)
+    assert all(torch.equal(a, b) for a, b in zip(first, again[3, 1], strict=True))
+    assert not torch.equal(first[0], dataset(samples, "strong", seed=1)[3, 1][0])
+
+
+def test_drawing_a_sample_leaves_the_random_stream_of_the_program_alone(samples: list[Sample]) -> None:
+    data = dataset(samples, "strong")
+    torch.manual_seed(7)
+    undisturbed = torch.rand(3)
+    torch.manual_seed(7)
+    data[0, 0]
+    assert torch.equal(torch.rand(3), undisturbed)
+
+
+def test_each_epoch_has_an_order_of_its_own_that_a_resumed_run_finds_again() -> None:
+    sampler, resumed = EpochSampler(50, seed=1), EpochSampler(50, seed=1)
+    first = list(sampler)
+    sampler.set_epoch(1)
+    resumed.set_epoch(1)
+    assert sorted(index for _, index in first) == list(range(50))
+    assert list(sampler) == list(resumed) != first
+
+
+def test_two_processes_share_an_epoch_and_make_as_many_steps() -> None:
+    shares = [list(EpochSampler(7, seed=0, share=k, shares=2)) for k in range(2)]
+    assert [len(share) for share in shares] == [4, 4]
+    assert {index for share in shares for _, index in share} == set(range(7))
+
+
+def test_labels_of_several_classes_are_resized_by_the_largest_share(tmp_path: Path) -> None:
+    labels = np.zeros((8, 8), np.uint8)
+    labels[:, 4:], labels[0, 0] = 2, 1
+    Image.fromarray(labels).save(tmp_path / "m.png")
+    Image.fromarray(np.zeros((8, 8, 3), np.uint8)).save(tmp_path / "i.png")
+    sample = Sample("x", tmp_path / "i.png", (tmp_path / "m.png",))
+    _, mask = SegmentationData([sample], 4, classes=3, augment="none", seed=0)[0, 0]
+    assert mask[0].tolist() == [[0, 0, 2, 2]] * 4

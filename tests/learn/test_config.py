@@ -1,0 +1,54 @@
+"""The configuration: a file and flags, and a helpful word for every mistake."""
+
+from pathlib import Path
+
+import pytest
+
+from lvunet.errors import ConfigError
+from lvunet.learn.config import TrainConfig
+
+
+def write(path: Path, text: str) -> Path:
+    path.write_text(text, encoding="utf-8")
+    return path
+
+
+def test_flags_win_over_the_file_and_the_file_over_the_defaults(tmp_path: Path) -> None:
+    config = TrainConfig.read(write(tmp_path / "c.toml", "epochs = 7\nsize = 128\n"), {"epochs": 3})
+    assert (config.epochs, config.size, config.batch_size) == (3, 128, 8)
+
+
+def test_an_unknown_key_is_answered_with_the_nearest_name(tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match="unknown key 'epoch'. Did you mean 'epochs'"):
+        TrainConfig.read(write(tmp_path / "c.toml", "epoch = 7\n"))
+
+
+@pytest.mark.parametrize("text", ["epochs = 0", "size = 'big'", "augment = 'weak'", "deep_end = 1.5"])
+def test_a_value_out_of_range_names_its_key(tmp_path: Path, text: str) -> None:
+    with pytest.raises(ConfigError, match=text.split(" ")[0]):
+        TrainConfig.read(write(tmp_path / "c.toml", text))
+
+
+def test_broken_toml_and_a_missing_file_name_the_path(tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match=r"c\.toml"):
+        TrainConfig.read(write(tmp_path / "c.toml", "epochs ="))
+    with pytest.raises(ConfigError, match=r"none\.toml"):
+        TrainConfig.read(tmp_path / "none.toml")
+
+
+def test_the_word_none_means_no_weights_and_no_data_set(tmp_path: Path) -> None:
+    config = TrainConfig.read(write(tmp_path / "c.toml", 'weights = "none"\ndataset = "none"\n'))
+    assert config.weights is None
+    assert config.dataset is None
+
+
+def test_the_defaults_are_the_protocol_of_the_paper() -> None:
+    paper = TrainConfig()
+    assert (paper.size, paper.epochs, paper.batch_size, paper.optimizer) == (256, 300, 8, "adam")
+    assert (paper.learning_rate, paper.final_learning_rate, paper.weight_decay) == (1e-3, 1e-5, 1e-4)
+    assert (paper.deep, paper.augment, paper.weights) == ("paper", "paper", "imagenet")
+
+
+@pytest.mark.parametrize("path", sorted(Path(__file__).parents[2].glob("configs/*.toml")), ids=lambda path: path.name)
+def test_every_shipped_configuration_reads(path: Path) -> None:
+    assert TrainConfig.read(path).epochs > 0
