@@ -2,9 +2,12 @@
 
 import json
 from dataclasses import asdict, dataclass, field, fields, replace
-from typing import Any, Self
+from typing import TYPE_CHECKING, Any, Self
 
-from lvunet.errors import CheckpointError
+from lvunet.errors import CheckpointError, ConfigError
+
+if TYPE_CHECKING:  # `import lvunet` loads no library
+    from numpy.typing import NDArray
 
 INTENDED_USE = (
     "Outlines structures in images, for research and development. "
@@ -38,6 +41,24 @@ class Card:
     source_sha256: str = ""
     training: dict[str, Any] = field(default_factory=dict)
 
+    def __post_init__(self) -> None:
+        """Refuse what no network can have."""
+        if not len(self.mean) == len(self.std) == self.in_channels:
+            raise ConfigError(f"a card of {self.in_channels} channels needs as many values in mean and std.")
+        if self.classes < 1 or self.size < 1 or not 0 <= self.threshold <= 1 or min(self.std) <= 0:
+            raise ConfigError(
+                f"a card with {self.classes} classes, size {self.size}, threshold {self.threshold}, std {self.std}: "
+                "classes and size are at least 1, the threshold lies in 0..1, std is positive."
+            )
+
+    def mask(self, probability: "NDArray[Any]") -> "NDArray[Any]":
+        """Return labels, uint8 (H, W), of a probability: (H, W) for one class, (K, H, W) for K.
+
+        One class: 1 where the probability reaches the threshold, else 0. Several: the most probable, 0 = background.
+        """
+        labels = probability >= self.threshold if self.classes == 1 else probability.argmax(axis=0)
+        return labels.astype("uint8")
+
     def with_training(self, training: dict[str, Any]) -> Self:
         """Return a copy that tells how the model was trained."""
         return replace(self, training=training)
@@ -54,8 +75,9 @@ class Card:
             unknown = sorted(set(values) - {f.name for f in fields(cls)})
             if unknown:
                 raise CheckpointError(f"model card has unknown keys {unknown}: made by a newer lvunet? Upgrade it.")
-            return cls(**{k: tuple(v) if isinstance(v, list) else v for k, v in values.items()})
-        except (TypeError, ValueError) as error:
+            immutable: dict[str, Any] = {key: _immutable(value) for key, value in values.items()}
+            return cls(**immutable)
+        except (TypeError, ValueError, ConfigError) as error:
             raise CheckpointError(f"model card is not readable: {error}") from error
 
 

@@ -43,8 +43,14 @@ def read_image(source: Source) -> UInt8:
                 f"array of {source.dtype} {source.shape}: give uint8 of shape (H, W, 3) in RGB, or (H, W)."
             )
         return source if source.ndim == 3 else np.stack([source] * 3, axis=-1)
-    with _opened(source) as image:
-        return _by_rows(_to_8_bit(image), _rgb)
+    with _pillow(source) as image:
+        return _by_rows(_to_8_bit(_upright(image)), _rgb)
+
+
+def image_size(source: str | Path | bytes | Image.Image) -> tuple[int, int]:
+    """Return (height, width) as stored, before EXIF orientation, from the header alone; raises as `read_image`."""
+    with _pillow(source) as image:
+        return image.height, image.width
 
 
 def read_mask(source: Source, classes: int = 1) -> UInt8:
@@ -58,8 +64,9 @@ def read_mask(source: Source, classes: int = 1) -> UInt8:
     if isinstance(source, np.ndarray):
         stored = source
     else:
-        with _opened(source) as image:
-            stored = np.asarray(image if _holds_labels(image, classes) else image.convert("RGB"))
+        with _pillow(source) as image:
+            upright = _upright(image)
+            stored = np.asarray(upright if _holds_labels(image, classes) else upright.convert("RGB"))
     if stored.ndim == 3:
         stored = stored.max(axis=2)
     if stored.ndim != 2 or stored.dtype.kind not in "bui" or not stored.size:
@@ -97,14 +104,13 @@ def overlay(image: UInt8, mask: UInt8, opacity: float = 0.45) -> UInt8:
     """Return the image (H, W, 3) with every label above 0 filled in its colour and outlined; an empty mask: a copy."""
     if image.shape != (*mask.shape, 3):
         raise InputError(f"overlay of a mask {mask.shape} on an image {image.shape}: give (H, W) and (H, W, 3).")
-    width = 1 + 2 * max(1, round(min(mask.shape) / 350))
-    labels = Image.fromarray(mask)
-    highest = np.asarray(labels.filter(ImageFilter.MaxFilter(width)))
-    contour = highest != np.asarray(labels.filter(ImageFilter.MinFilter(width)))
+    reach = ImageFilter.BoxBlur(max(1, round(min(mask.shape) / 350)))
     painted = Image.fromarray(image)
     for label in range(1, int(mask.max(initial=0)) + 1):
-        paint = np.where(mask == label, np.uint8(round(255 * opacity)), np.uint8(0))
-        paint[contour & (highest == label)] = 255
+        inside = (mask == label).astype(np.uint8)
+        nearby = np.asarray(Image.fromarray(inside * 255).filter(reach))
+        contour = (nearby > 0) & (nearby < 255)
+        paint = np.where(contour, np.uint8(255), inside * np.uint8(round(255 * opacity)))
         painted.paste(COLOURS[(label - 1) % len(COLOURS)], mask=Image.fromarray(paint))
     return _by_rows(painted, np.asarray)
 
@@ -112,7 +118,7 @@ def overlay(image: UInt8, mask: UInt8, opacity: float = 0.45) -> UInt8:
 def encode_png(array: UInt8) -> bytes:
     """Return (H, W) or (H, W, 3) as the bytes of a PNG file."""
     buffer = BytesIO()
-    Image.fromarray(array).save(buffer, "PNG", compress_level=1)  # level 6 takes 3 times as long for 10 % less
+    Image.fromarray(array).save(buffer, "PNG", compress_level=1)  # 6 takes 3 times as long for 5 to 30 % less
     return buffer.getvalue()
 
 
@@ -168,14 +174,13 @@ def _images_under(source: Path) -> Iterator[Path]:
 
 
 @contextmanager
-def _opened(source: str | Path | bytes | Image.Image) -> Iterator[Image.Image]:
-    """Give the upright image; what Pillow raises within the block becomes ours."""
+def _pillow(source: str | Path | bytes | Image.Image) -> Iterator[Image.Image]:
+    """Give the opened image; what Pillow raises within the block becomes ours."""
     try:
         with nullcontext(source) if isinstance(source, Image.Image) else _open(source) as image:
             if Image.MAX_IMAGE_PIXELS is not None and image.width * image.height > Image.MAX_IMAGE_PIXELS:
                 raise Image.DecompressionBombError(f"{image.width} x {image.height} pixels")
-            upright = image.getexif().get(ExifTags.Base.Orientation, 1) == 1
-            yield image if upright else ImageOps.exif_transpose(image)
+            yield image
     except (Image.DecompressionBombError, Image.DecompressionBombWarning) as error:
         limit = f"{Image.MAX_IMAGE_PIXELS or 0:,}"
         raise ImageTooLarge(f"{_name(source)}: {error}. The limit is {limit} pixels; crop or shrink it.") from error
@@ -190,6 +195,11 @@ def _open(source: str | Path | bytes) -> Image.Image:
     if size == 0:
         raise ValueError("it is empty, 0 bytes")
     return Image.open(BytesIO(source) if isinstance(source, bytes) else source)
+
+
+def _upright(image: Image.Image) -> Image.Image:
+    upright = image.getexif().get(ExifTags.Base.Orientation, 1) == 1
+    return image if upright else ImageOps.exif_transpose(image)  # which would copy an upright one too
 
 
 def _holds_labels(image: Image.Image, classes: int) -> bool:

@@ -19,7 +19,7 @@ def test_flags_win_over_the_file_and_the_file_over_the_defaults(tmp_path: Path) 
 
 
 def test_an_unknown_key_is_answered_with_the_nearest_name(tmp_path: Path) -> None:
-    with pytest.raises(ConfigError, match="unknown key 'epoch'. Did you mean 'epochs'"):
+    with pytest.raises(ConfigError, match=r"unknown key 'epoch'\. Did you mean 'epochs'"):
         TrainConfig.read(write(tmp_path / "c.toml", "epoch = 7\n"))
 
 

@@ -42,7 +42,7 @@ def test_a_pth_of_the_original_code_is_read_without_running_code(
 ) -> None:
     torch.save({f"module.{key}": tensor for key, tensor in original_state.items()}, tmp_path / "model.pth")
     imported = import_original(tmp_path / "model.pth")
-    assert torch.equal(imported.head[1].weight, original_state["final.1.weight"])
+    assert torch.equal(imported.state_dict()["head.1.weight"], original_state["final.1.weight"])
 
 
 def test_a_checkpoint_brings_back_tensors_slope_and_card(tmp_path: Path) -> None:

@@ -1,0 +1,1 @@
+"""What models learn from and are scored on: public and own sets, splits without leaks, checks, phantoms."""

@@ -38,7 +38,7 @@ def augmentation(preset: Preset) -> v2.Transform:
     )
 
 
-class GaussianNoise(v2.Transform):
+class GaussianNoise(v2.Transform):  # type: ignore[misc]  # torchvision has no types
     """Adds normal noise of up to `sigma` grey levels to uint8 images; `v2.GaussianNoise` takes floats only."""
 
     def __init__(self, sigma: float) -> None:

@@ -42,7 +42,7 @@ class DeepTraining(pl.LightningModule):
         """Score each image as the evaluation does, at the size of the network."""
         pixels, target = batch
         probability = self.model(channels_last(pixels)).float().cpu().numpy()  # (B, K, H, W)
-        predicted = probability[:, 0] >= self.card.threshold if self.card.classes == 1 else probability.argmax(axis=1)
+        predicted = [self.card.mask(each[0] if self.card.classes == 1 else each) for each in probability]
         pairs = zip(predicted, target[:, 0].cpu().numpy(), strict=True)
         scores = [score.dice for pair in pairs for score in class_agreements(*pair, classes=self.card.classes)]
         self.log("val_dice", float(np.mean(scores)), batch_size=len(pixels), prog_bar=True, sync_dist=True)

@@ -1,7 +1,11 @@
 """From a folder of images and masks to `best.safetensors`: one run of deep training, by Lightning."""
 
+import hashlib
 import json
+import logging
 import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
@@ -12,10 +16,10 @@ from pytorch_lightning.loggers import TensorBoardLogger
 from torch.utils.data import DataLoader
 
 from lvunet.card import IMAGENET_MEAN, IMAGENET_STD, Card
-from lvunet.data import manifest
 from lvunet.data.dataset import EpochSampler, SegmentationData
-from lvunet.data.manifest import Part, Split, load_split
+from lvunet.data.manifest import PARTS, Part, Split
 from lvunet.data.registry import find_samples
+from lvunet.data.selection import split_of
 from lvunet.errors import CheckpointError, ConfigError
 from lvunet.evaluate.provenance import provenance
 from lvunet.learn.allocator import keep_freed_memory
@@ -42,7 +46,7 @@ def train(config: TrainConfig, progress_bar: bool = True) -> Run:
     config.out.mkdir(parents=True, exist_ok=True)
     last = _resumable(config)
     pl.seed_everything(config.seed, verbose=False)
-    split = split_for(config)
+    split = split_of(config.data, config.dataset, config.protocol, config.split_seed)
     card = Card(
         classes=config.classes,
         class_names=_class_names(config.classes),
@@ -54,10 +58,9 @@ def train(config: TrainConfig, progress_bar: bool = True) -> Run:
     module = DeepTraining(network, card, config)
     _write_manifest(config, split)
     keep_best = KeepBest(config.out)
-    trainer = _trainer(config, keep_best, progress_bar)
-    loaders = (_loader(config, split, "train", trainer), _loader(config, split, "val", trainer))
-    with warnings.catch_warnings():
-        warnings.filterwarnings("ignore", ".*does not have many workers.*")  # decoded pixels lie in memory
+    with _lightning_at_ease():
+        trainer = _trainer(config, keep_best, progress_bar)
+        loaders = (_loader(config, split, "train", trainer), _loader(config, split, "val", trainer))
         trainer.fit(module, *loaders, ckpt_path=last, weights_only=True)
     if keep_best.best_epoch < 0:
         raise CheckpointError(
@@ -66,11 +69,26 @@ def train(config: TrainConfig, progress_bar: bool = True) -> Run:
     return Run(config.out, config.out / "best.safetensors", keep_best.best, keep_best.best_epoch)
 
 
-def split_for(config: TrainConfig) -> Split:
-    """Return the committed split of a known data set, else one made from the folder's own samples."""
-    if config.dataset:
-        return load_split(config.dataset, config.protocol, config.split_seed)
-    return manifest.split_samples(find_samples(config.data), config.split_seed)
+@contextmanager
+def _lightning_at_ease() -> Iterator[None]:
+    """Keep back what Lightning says of every run and what is not so here."""
+    talk = logging.getLogger("pytorch_lightning"), logging.getLogger("lightning.pytorch")
+    levels = [logger.level for logger in talk]
+    with warnings.catch_warnings():
+        for message in (
+            ".*does not have many workers.*",  # decoded pixels lie in memory
+            ".*smaller than the logging interval.*",  # one row an epoch is meant
+            ".*Checkpoint directory .* exists.*",  # as it must to be resumed
+            ".*LeafSpec.*is deprecated.*",  # Lightning 2.6.6 on torch 2.14
+        ):
+            warnings.filterwarnings("ignore", message)
+        for logger in talk:
+            logger.setLevel(logging.ERROR)
+        try:
+            yield
+        finally:
+            for logger, level in zip(talk, levels, strict=True):
+                logger.setLevel(level)
 
 
 def _class_names(classes: int) -> tuple[str, ...]:
@@ -135,10 +153,23 @@ def _resumable(config: TrainConfig) -> Path | None:
     return last
 
 
+def _sha256(config: TrainConfig, split: Split) -> str:
+    """The SHA-256 over the ids and the files, images and masks, of the training and validation parts."""
+    samples = find_samples(config.data)
+    digest = hashlib.sha256()
+    for part in ("train", "val"):
+        for sample in split.select(samples, part):
+            digest.update(sample.id.encode())
+            for path in (sample.image, *sample.masks):
+                digest.update(path.read_bytes())
+    return digest.hexdigest()
+
+
 def _write_manifest(config: TrainConfig, split: Split) -> None:
     facts = {
         "config": config.model_dump(mode="json"),
-        "split": {part: list(split.part(part)) for part in ("train", "val", "test")},
+        "data_sha256": _sha256(config, split),
+        "split": {part: list(split.part(part)) for part in PARTS},
         "provenance": asdict(provenance()),
     }
     (config.out / "manifest.json").write_text(json.dumps(facts, indent=1), encoding="utf-8")

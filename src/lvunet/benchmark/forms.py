@@ -1,0 +1,118 @@
+"""What folding and exporting are worth: one network as it was trained, as it is deployed, and in ONNX Runtime."""
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+import numpy as np
+import torch
+from torch import nn
+from torch.utils.flop_counter import FlopCounterMode
+
+from lvunet.benchmark.latency import Latency, measure
+from lvunet.card import Card
+from lvunet.data.selection import pictures
+from lvunet.evaluate.report import Form
+from lvunet.export.onnx import export_onnx
+from lvunet.fold import fold
+from lvunet.model import LVUNet, PixelsToProbability, load_checkpoint
+from lvunet.runtime.onnx_backend import OnnxSegmenter
+
+TRAINED, FOLDED = "trained form, PyTorch", "folded, PyTorch"
+CHANNELS_LAST, ONNX = "folded, PyTorch channels-last", "folded, ONNX Runtime"
+
+
+@dataclass(frozen=True)
+class FormCosts:
+    """The forms of one network, batch 1: latency in one alternating run, relative to the folded form in PyTorch."""
+
+    latencies: tuple[Latency, ...]
+    parameters: dict[str, int]
+    multiply_adds: dict[str, int]
+
+    def rows(self) -> tuple[Form, ...]:
+        """Return the rows of a report's table, relative to the trained form."""
+        trained_ms = self.latencies[0].median_ms
+        return tuple(
+            Form(
+                name=each.name,
+                parameters=self.parameters[each.name],
+                multiply_adds=self.multiply_adds[each.name],
+                median_ms=each.median_ms,
+                p90_ms=each.p90_ms,
+                times_as_fast=trained_ms / each.median_ms,
+            )
+            for each in self.latencies
+        )
+
+
+def compare_forms(model: LVUNet, card: Card, artefact: Path, threads: int = 1, rounds: int = 20) -> FormCosts:
+    """Measure a trained network, its folded forms, and its ONNX artefact at the card's size.
+
+    PyTorch gets float pixels; the artefact gets uint8, and its time includes resizing and normalising. `threads` holds
+    for each. The networks are eager: `torch.compile` is another runtime.
+    """
+    image = np.random.default_rng(0).integers(0, 256, (card.size, card.size, 3), dtype=np.uint8)
+    pixels = torch.from_numpy(image).permute(2, 0, 1)[None, : card.in_channels].float().contiguous()
+    folded = fold(model)
+    last = torch.channels_last
+    networks = {
+        TRAINED: (model.to(memory_format=torch.contiguous_format), pixels),
+        FOLDED: (folded.to(memory_format=torch.contiguous_format), pixels),
+        CHANNELS_LAST: (fold(model).to(memory_format=last), pixels.contiguous(memory_format=last)),
+    }
+    candidates: dict[str, Callable[[], object]] = {
+        name: _call(PixelsToProbability(network, card.mean, card.std).eval(), batch)
+        for name, (network, batch) in networks.items()
+    }
+    exported = OnnxSegmenter(artefact, threads)
+    candidates[ONNX] = lambda: exported(image)
+    with _torch_threads(threads):
+        latencies = measure(candidates, threads=threads, baseline=FOLDED, rounds=rounds)
+    trained_costs, folded_costs = count(model, pixels), count(folded, pixels)
+    costs = {name: trained_costs if name == TRAINED else folded_costs for name in candidates}
+    return FormCosts(
+        latencies=tuple(latencies),
+        parameters={name: parameters for name, (parameters, _) in costs.items()},
+        multiply_adds={name: multiply_adds for name, (_, multiply_adds) in costs.items()},
+    )
+
+
+def count(network: nn.Module, pixels: torch.Tensor) -> tuple[int, int]:
+    """Return the parameters of a network, and its multiply-adds on these pixels (B, C, H, W)."""
+    with FlopCounterMode(display=False) as counter, torch.inference_mode():
+        network(pixels)
+    return sum(parameter.numel() for parameter in network.parameters()), counter.get_total_flops() // 2
+
+
+def _call(network: nn.Module, batch: torch.Tensor) -> Callable[[], object]:
+    def call() -> object:
+        with torch.inference_mode():
+            return network(batch)
+
+    return call
+
+
+@contextmanager
+def _torch_threads(threads: int) -> Iterator[None]:
+    before = torch.get_num_threads()
+    torch.set_num_threads(threads)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)
+
+
+def measure_forms(checkpoint: Path | None, threads: int = 1, rounds: int = 30) -> FormCosts:
+    """Compare the forms of a checkpoint, or of a new network, exported for the purpose to a temporary file."""
+    if checkpoint:
+        model, card = load_checkpoint(checkpoint)
+    else:
+        model, card = LVUNet().eval(), Card()
+        model.set_slope(1)
+    with TemporaryDirectory() as folder:
+        artefact = Path(folder) / "model.onnx"
+        export_onnx(model, card, artefact, pictures(None))
+        return compare_forms(model, card, artefact, threads, rounds)

@@ -1,0 +1,315 @@
+"""The command line: one command a job; it alone prints and exits.
+
+Exit code 0: all done. 1: done, but some files were left out, and named. 2: not done, and why. 130: interrupted.
+"""
+
+import sys
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Literal
+
+from cyclopts import App, CycloptsError, Parameter
+from rich.console import Console
+from rich.progress import Progress
+from rich.table import Table
+
+from lvunet.card import INTENDED_USE, VERSION
+from lvunet.errors import LVUNetError
+from lvunet.learn.config import TrainConfig
+
+if TYPE_CHECKING:
+    from lvunet.runtime.segmenter import Segmenter
+
+app = App(name="lvunet", help=f"LV-UNet. {INTENDED_USE}", version=f"lvunet {VERSION}. {INTENDED_USE}")
+data_app = App(name="data", help="Know the data: list the public sets, check a folder, split it.")
+app.command(data_app)
+out, err = Console(highlight=False), Console(stderr=True, highlight=False)
+
+DEFAULTS = TrainConfig()
+Part = Literal["train", "val", "test", "all"]
+Output = Annotated[Path, Parameter(name=["--output", "-o"])]
+
+
+def main() -> None:
+    """Run the command line; the entry point of the package."""
+    try:
+        code = app(exit_on_error=False, result_action="return_value")
+    except CycloptsError:
+        code = 2  # cyclopts has said what is wrong
+    except LVUNetError as error:
+        _complain(str(error))
+        code = 2
+    except ModuleNotFoundError as error:
+        _complain(f"this command needs the package {error.name}: pip install 'lvunet[train]'")
+        code = 2
+    except KeyboardInterrupt:
+        _complain("interrupted; what was finished is kept. Run the same command to go on.")
+        code = 130
+    sys.exit(code or 0)
+
+
+@app.command
+def segment(
+    *inputs: str,
+    model: Annotated[str, Parameter(name=["--model", "-m"])],
+    output: Output,
+    overlays: bool = False,
+    workers: int | None = None,
+) -> int:
+    """Outline a structure in images: one mask a file, and a table of areas.
+
+    Args:
+        inputs: Images, folders (searched through), globs; a single - reads an image from standard input.
+        model: A model of the zoo by name, an exported .onnx, or a trained .safetensors.
+        output: Folder for the masks (PNG, at the size of their images) and areas.csv; - writes to standard output.
+        overlays: Also write pictures with the outline drawn in.
+        workers: Images at a time, one thread each; default: one a core.
+    """
+    from lvunet.evaluate.provenance import machine
+    from lvunet.image import find_images
+    from lvunet.runtime.batch import segment_files
+    from lvunet.runtime.segmenter import load
+
+    if inputs == ("-",):
+        return _segment_stdin(load(model), output)
+    total, failed = len(find_images(inputs)), 0
+    drawn = output / "overlays" if overlays else None
+    with _progress("segmenting", total) as advance:
+        for result in segment_files(load(model, threads=1), inputs, output, drawn, workers or machine().cores):
+            advance()
+            if result.error:
+                failed += 1
+                _complain(result.error)
+    _say(f"{total - failed} of {total} images segmented: {output}")
+    return int(failed > 0)
+
+
+@app.command
+def train(config: Path | None = None, /, *, overrides: Annotated[TrainConfig, Parameter(name="*")] = DEFAULTS) -> None:
+    """Train on a folder of images and masks; run it again to go on with an interrupted run.
+
+    A file named STOP in the folder of the run ends it after the current epoch.
+
+    Args:
+        config: A TOML file, such as those in configs/. Every key is also a flag, and the flag wins.
+    """
+    from lvunet.learn.train import train as run_training
+
+    chosen = overrides.model_dump(include=overrides.model_fields_set)
+    run = run_training(TrainConfig.read(config, chosen))
+    _say(f"best epoch {run.epoch + 1}, validation Dice {run.val_dice:.4f}: {run.best}")
+
+
+@app.command
+def evaluate(
+    model: str,
+    /,
+    *,
+    data: Path,
+    dataset: str | None = None,
+    protocol: str = "paper",
+    split_seed: int = 0,
+    part: Part = "test",
+    against: str | None = None,
+    output: Output | None = None,
+) -> int:
+    """Score a model image by image: Dice, IoU, precision, recall, HD95, surface Dice, with 95 % intervals.
+
+    Args:
+        model: A model of the zoo by name, an exported .onnx, or a trained .safetensors.
+        data: Folder with images/ and masks/, or an official archive as it unpacks.
+        dataset: A known set (lvunet data list): its committed split. Without, the folder is split as training would.
+        part: Which part of the split is scored; all scores every image of the folder.
+        against: A second model: the difference on the same images, with its interval.
+        output: Folder for scores.json, scores.md and report.html.
+    """
+    from lvunet.data.selection import choose
+    from lvunet.evaluate import report
+    from lvunet.evaluate.evidence import Evaluation, publish
+    from lvunet.evaluate.pictures import galleries
+    from lvunet.evaluate.provenance import provenance
+    from lvunet.evaluate.scoring import score
+    from lvunet.runtime.segmenter import load
+
+    samples, split = choose(data, None if part == "all" else part, dataset, protocol, split_seed)
+    segmenter, rival = load(model), load(against) if against else None
+    with _progress("scoring", len(samples) * (2 if rival else 1)) as advance:
+        scores = score(segmenter, samples, progress=lambda _: advance())
+        others = score(rival, samples, progress=lambda _: advance()) if rival else None
+    evaluation = Evaluation(scores, dataset or data.resolve().name, split, provenance())
+    tables = [report.summary(evaluation), *([report.comparison(scores, others)] if others else [])]
+    for table in tables:
+        _show(table.title, table.head, table.rows)
+    for case in scores.unscored:
+        _complain(f"{case.id}: {case.reason}")
+    if output:
+        page = report.evaluation_page(evaluation, galleries(segmenter, samples, scores))
+        _say(f"report: {publish(output, evaluation, tables, page)}")
+    return int(bool(scores.unscored))
+
+
+@app.command
+def export(model: Path, /, *, output: Output, to: Literal["onnx"] = "onnx", verify_on: Path | None = None) -> None:
+    """Fold a trained checkpoint and write it for a runtime, once it is proven to compute the same.
+
+    Args:
+        model: The .safetensors of a training run.
+        output: The file to write.
+        to: The target.
+        verify_on: Images for the proof, best your own: a folder. Default: phantoms.
+    """
+    from lvunet.data.selection import pictures
+    from lvunet.evaluate.report import parity
+    from lvunet.export.onnx import export_onnx
+    from lvunet.model import load_checkpoint
+
+    network, card = load_checkpoint(model)
+    table = parity(export_onnx(network, card, output, pictures(verify_on)).links)
+    _show(table.title, table.head, table.rows)
+    _say(f"{to}: {output}, {output.stat().st_size / 1e6:.2f} MB")
+
+
+@app.command
+def benchmark(
+    model: Path | None = None,
+    /,
+    *,
+    threads: int = 1,
+    rounds: int = 30,
+    json_file: Annotated[Path | None, Parameter(name="--json")] = None,
+) -> None:
+    """Measure the trained form, the folded form and ONNX against each other, in one alternating run.
+
+    Args:
+        model: The .safetensors of a training run; default: a new network, whose speed is the same.
+        threads: Threads of each candidate.
+        rounds: Blocks of ten calls that each candidate gets in turn.
+        json_file: Where to write the numbers with machine and commit.
+    """
+    from lvunet.benchmark.forms import measure_forms
+    from lvunet.benchmark.latency import record
+    from lvunet.evaluate.evidence import write_json
+    from lvunet.evaluate.provenance import provenance
+    from lvunet.evaluate.report import forms
+
+    costs = measure_forms(model, threads, rounds)
+    table = forms(costs.rows())
+    _show(table.title, table.head, table.rows)
+    if json_file:
+        write_json(json_file, record(costs.latencies, f"batch 1, {threads} thread(s)", provenance()))
+
+
+@data_app.command(name="list")
+def list_sets() -> None:
+    """List the five public sets of the paper: number of images, terms, where to get them, which splits are here."""
+    from lvunet.data.manifest import load_splits
+    from lvunet.data.registry import DATASETS
+
+    for known in DATASETS.values():
+        facts = {
+            "outline of": known.target,
+            "images": f"{known.images:,} ({known.sizes})",
+            "terms": known.terms,
+            "get it from": known.url,
+            "cite": known.citation,
+            "splits": ", ".join(f"{split.protocol}-{split.seed}" for split in load_splits(known.name)),
+            "note": "\n".join(known.notes),
+        }
+        _show(f"{known.name}: {known.title}", ("", ""), list(facts.items()))
+
+
+@data_app.command
+def check(
+    folder: Path,
+    /,
+    *,
+    dataset: str | None = None,
+    protocol: str = "paper",
+    split_seed: int = 0,
+    classes: int = 1,
+    json_file: Annotated[Path | None, Parameter(name="--json")] = None,
+) -> int:
+    """Look for what spoils training and evaluation: unreadable files, wrong sizes, grey masks, duplicates, leaks.
+
+    Args:
+        folder: Folder with images/ and masks/, or an official archive as it unpacks.
+        dataset: A known set: also look for leaks between the parts of its committed split.
+        json_file: Where to write the findings.
+    """
+    from lvunet.data.check import check as look
+    from lvunet.data.manifest import load_split
+    from lvunet.evaluate.evidence import write_json
+
+    split = load_split(dataset, protocol, split_seed) if dataset else None
+    findings = look(folder, split, classes)
+    for line in findings.lines():
+        out.print(line, markup=False, soft_wrap=True)
+    if json_file:
+        write_json(json_file, findings.to_dict())
+    return int(findings.unusable > 0)
+
+
+@data_app.command
+def split(folder: Path, /, *, output: Output, seed: int = 0) -> None:
+    """Split a folder into 64 % training, 16 % validation, 20 % test, groups kept together, and write the lists of ids.
+
+    Args:
+        folder: Folder with images/ and masks/, or an official archive as it unpacks.
+        output: The CSV to write; `lvunet train --dataset FILE.csv` takes it.
+    """
+    from lvunet.data.manifest import split_samples, write_splits
+    from lvunet.data.registry import find_samples
+
+    made = split_samples(find_samples(folder), seed)
+    write_splits(output, [made])
+    _say(f"{len(made.train)} train, {len(made.val)} val, {len(made.test)} test: {output}")
+
+
+@app.command
+def demo(
+    *, data: Path | None = None, output: Annotated[Path, Parameter(name=["--out", "--output", "-o"])] = Path("demo")
+) -> None:
+    """Show the whole path on phantoms, or on your own images: train, fold, export, prove, evaluate, segment, report.
+
+    Args:
+        data: Folder with images/ and masks/; default: phantoms that the program draws.
+        output: Folder for everything.
+    """
+    from lvunet.demo import demo as run_demo
+
+    report = run_demo(output, data, _say)
+    _say(f"done: open {report}")
+
+
+def _segment_stdin(segmenter: "Segmenter", output: Path) -> int:
+    found = segmenter.segment(sys.stdin.buffer.read())
+    if str(output) == "-":
+        sys.stdout.buffer.write(found.to_png())
+    else:
+        found.save(output / "stdin.png")
+    return 0
+
+
+def _say(message: str) -> None:
+    out.print(message, markup=False, soft_wrap=True)
+
+
+def _complain(message: str) -> None:
+    err.print(f"lvunet: {message}", style="red", markup=False, soft_wrap=True)
+
+
+def _show(title: str, head: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
+    table = Table(title=title, title_justify="left", title_style="bold", box=None, pad_edge=False)
+    for column in head:
+        table.add_column(column, justify="left" if column is head[0] else "right")
+    for row in rows:
+        table.add_row(*row)
+    out.print(table)
+
+
+@contextmanager
+def _progress(doing: str, total: int) -> Iterator[Callable[[], None]]:
+    with Progress(console=err, transient=True) as bar:
+        task = bar.add_task(doing, total=total)
+        yield lambda: bar.advance(task)

@@ -1,0 +1,142 @@
+"""Many files: decoded, segmented and written in a few threads, in order, whatever is wrong with some of them."""
+
+import csv
+import ctypes
+import platform
+from collections import deque
+from collections.abc import Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import nullcontext
+from dataclasses import astuple, dataclass, fields
+from pathlib import Path
+from threading import Lock
+
+from lvunet.errors import EmptyInput, InputError, OutputError
+from lvunet.image import atomic_write, find_images, image_size, write_image
+from lvunet.runtime.segmenter import LARGE_PX, Segmenter
+
+AREAS = "areas.csv"
+M_MMAP_THRESHOLD = -3  # malloc.h
+
+
+@dataclass(frozen=True)
+class FileResult:
+    """One image file: where its mask is and what it covers, or why there is none."""
+
+    file: Path
+    mask: Path | None = None
+    overlay: Path | None = None
+    height: int | None = None
+    width: int | None = None
+    area_px: int | None = None
+    area_fraction: float | None = None  # of the image, 0 to 1
+    error: str = ""
+
+
+@dataclass(frozen=True)
+class _Job:
+    file: Path
+    mask: Path
+    overlay: Path | None
+
+
+def segment_files(
+    segmenter: Segmenter,
+    inputs: Sequence[str | Path],
+    output: str | Path,
+    overlays: str | Path | None = None,
+    workers: int = 2,
+) -> Iterator[FileResult]:
+    """Segment files, folders (to any depth) and globs; write one `output`/<name>.png each, and a table, areas.csv.
+
+    The files of a folder keep their place in it. Where two masks would have one name, the later becomes <name>-2.png:
+    see `FileResult.mask`. With `overlays`, a folder, the images with their masks go there under the same names.
+    A file that cannot be used gives a result with `error`, and the rest goes on. Results come in order; the table
+    appears, whole, after the last. A segmenter of one thread makes best use of the `workers`.
+
+    Raises `EmptyInput` for an input without images, and `OutputError` where a result cannot be written.
+    """
+    jobs = _plan(inputs, Path(output), None if overlays is None else Path(overlays))
+    return _run(segmenter, jobs, Path(output) / AREAS, workers)
+
+
+def _plan(inputs: Sequence[str | Path], output: Path, overlays: Path | None) -> list[_Job]:
+    """Give every image its own names, before anything is written."""
+    jobs: list[_Job] = []
+    taken: set[str] = set()
+    for file, name in _named(inputs, [folder.resolve() for folder in (output, overlays) if folder]).items():
+        unique, copies = name, 1
+        while str(unique).casefold() in taken:  # some file systems do not tell A from a
+            copies += 1
+            unique = name.with_name(f"{name.name}-{copies}")
+        taken.add(str(unique).casefold())
+        target = unique.with_name(f"{unique.name}.png")
+        jobs.append(_Job(file, output / target, overlays / target if overlays else None))
+    targets = [path.resolve() for job in jobs for path in (job.mask, job.overlay) if path]
+    doubled = len(targets) - len(set(targets))
+    lost = {job.file.resolve() for job in jobs} & set(targets)
+    if doubled or lost:
+        what = f"{min(lost)}, an input" if lost else f"{doubled} of its own masks with overlays"
+        raise OutputError(f"writing to {output} would overwrite {what}. Choose another folder.")
+    return jobs
+
+
+def _named(inputs: Sequence[str | Path], results: list[Path]) -> dict[Path, Path]:
+    """Return each image, once, with its name in the output; results within an input folder are not inputs again."""
+    names: dict[Path, Path] = {}
+    for source in map(Path, inputs):
+        for file in find_images([source]):
+            inside = file.relative_to(source) if source.is_dir() else Path(file.name)
+            earlier = source.is_dir() and any(
+                folder != source.resolve() and folder in file.resolve().parents for folder in results
+            )
+            if not earlier:
+                names.setdefault(file.absolute(), inside.with_suffix(""))
+    if not names:
+        raise EmptyInput("no image to segment. Give files, folders or globs of images.")
+    return names
+
+
+def _run(segmenter: Segmenter, jobs: list[_Job], areas: Path, workers: int) -> Iterator[FileResult]:
+    _return_freed_memory()
+    with (
+        atomic_write(areas) as partial,
+        partial.open("w", newline="", encoding="utf-8") as file,
+        ThreadPoolExecutor(workers) as pool,
+    ):
+        table = csv.writer(file)
+        table.writerow(field.name for field in fields(FileResult))
+        large = Lock()  # of two photographs of 30 megapixels at once, 400 MB would not be enough
+        pending: deque[Future[FileResult]] = deque()
+        for job in jobs:
+            pending.append(pool.submit(_segment, segmenter, job, large))
+            if len(pending) > workers:
+                table.writerow(astuple(result := pending.popleft().result()))
+                yield result
+        for future in pending:
+            table.writerow(astuple(result := future.result()))
+            yield result
+
+
+def _segment(segmenter: Segmenter, job: _Job, large: Lock) -> FileResult:
+    try:
+        height, width = image_size(job.file)
+        with large if height * width >= LARGE_PX else nullcontext():
+            return _write(segmenter, job)
+    except InputError as error:
+        return FileResult(job.file, error=str(error))
+
+
+def _write(segmenter: Segmenter, job: _Job) -> FileResult:
+    found = segmenter.segment(job.file)
+    found.save(job.mask)
+    if job.overlay:
+        write_image(job.overlay, found.overlay())
+    height, width = found.mask.shape
+    return FileResult(job.file, job.mask, job.overlay, height, width, found.area_px, found.area_fraction)
+
+
+def _return_freed_memory() -> None:
+    """Have glibc return freed blocks of 4 MB and more to the system; each thread kept 100 MB of a 30 MP photograph."""
+    if platform.libc_ver()[0] == "glibc":
+        ctypes.CDLL(None).mallopt(M_MMAP_THRESHOLD, 4 << 20)

@@ -1,0 +1,126 @@
+"""The seam: every form of a model, in every runtime, is a `Segmenter`, and everything else knows only that."""
+
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Protocol
+
+import numpy as np
+
+from lvunet.card import Card
+from lvunet.errors import ConfigError, InputError, MissingDependency, did_you_mean
+from lvunet.image import Float32, Source, UInt8, encode_png, overlay, read_image, write_image
+
+ZOO = Path(__file__).parents[1] / "zoo"
+LARGE_PX = 2**22  # pixels; from here on an image is segmented alone, and the memory it took is given back
+
+
+@dataclass(frozen=True, eq=False)
+class Segmentation:
+    """What a model found in one image, at the geometry of that image."""
+
+    image: UInt8  # (H, W, C)
+    probability: Float32  # (H, W), or (K, H, W) for K classes
+    card: Card
+
+    @cached_property
+    def mask(self) -> UInt8:
+        """Labels (H, W): 1 where the probability reaches the card's threshold; of K classes the most probable."""
+        if self.probability.ndim == 2:
+            return (self.probability >= np.float32(self.card.threshold)).view(np.uint8)
+        return self.probability.argmax(axis=0).astype(np.uint8)
+
+    @property
+    def area_px(self) -> int:
+        """Number of pixels that are not background."""
+        return int(np.count_nonzero(self.mask))
+
+    @property
+    def area_fraction(self) -> float:
+        """Share of the image that is not background, 0 to 1."""
+        return self.area_px / self.mask.size
+
+    def overlay(self, opacity: float = 0.45) -> UInt8:
+        """Return the image (H, W, 3) with the mask filled in and outlined; one without RGB raises `InputError`."""
+        return overlay(self.image, self.mask, opacity)
+
+    def to_png(self) -> bytes:
+        """Return the mask as a PNG file: 0 and 255 for one class, labels for several."""
+        return encode_png(self._stored)
+
+    def save(self, path: str | Path) -> None:
+        """Write what `to_png` returns, whole or not at all; raises `OutputError`."""
+        write_image(path, self._stored)
+
+    @property
+    def _stored(self) -> UInt8:
+        return self.mask * np.uint8(255) if self.probability.ndim == 2 else self.mask
+
+
+class Segmenter(Protocol):
+    """A function from an image to the probability of each of its pixels, and the card that describes it."""
+
+    card: Card
+
+    def __call__(self, image: UInt8, /) -> Float32:
+        """Return the probability, 0 to 1, as (H, W), or (K, H, W) for K classes, of an image (H, W, 3).
+
+        Takes grey pictures as RGB too; a model of n channels, other than 1 and 3, takes (H, W, n).
+        Raises `InputError` for anything but uint8 of that shape.
+        """
+        ...
+
+    def segment(self, source: Source) -> Segmentation:
+        """Read an image (path, bytes, Pillow image or array), and return what is in it.
+
+        Raises `UnreadableImage`, `ImageTooLarge` and, for a model of n channels without an array of n, `InputError`.
+        """
+        of_n_channels = self.card.in_channels not in (1, 3)
+        image = source if isinstance(source, np.ndarray) and of_n_channels else read_image(source)
+        return Segmentation(image, self(image), self.card)
+
+
+def checked(image: UInt8, card: Card) -> UInt8:
+    """Return the image if a model with this card can take it; raises `InputError`."""
+    channels = 3 if card.in_channels == 1 else card.in_channels
+    if not isinstance(image, np.ndarray) or image.dtype != np.uint8:
+        found = f"{image.dtype} array" if isinstance(image, np.ndarray) else type(image).__name__
+        raise InputError(f"{card.name} takes a uint8 array (H, W, {channels}), not {found}; `segment` reads files.")
+    if image.ndim != 3 or image.shape[2] != channels or not image.size:
+        raise InputError(f"{card.name} takes an image of shape (H, W, {channels}), not {image.shape}.")
+    return image
+
+
+def load(name_or_path: str | Path, threads: int | None = None) -> Segmenter:
+    """Return a model, ready to segment: an exported one (.onnx), a trained one (.safetensors), or one of the zoo.
+
+    `threads` is the number of CPU threads of one call, None for all cores. Raises `ConfigError` for a name that is
+    neither, `ArtefactError` and `CheckpointError` for a file that is not ours, `MissingDependency` without PyTorch.
+    """
+    if threads is not None and threads < 1:
+        raise ConfigError(f"threads = {threads}: give at least 1, or None for all cores.")
+    path = _model_file(Path(name_or_path))
+    if path.suffix == ".onnx":
+        from lvunet.runtime.onnx_backend import OnnxSegmenter
+
+        return OnnxSegmenter(path, threads)
+    if path.suffix == ".safetensors":
+        try:
+            from lvunet.runtime.torch_backend import load_trained
+        except ModuleNotFoundError as error:
+            raise MissingDependency(
+                f"{path} is a trained checkpoint and needs {error.name}: pip install 'lvunet[train]', "
+                "or load its export (.onnx)."
+            ) from error
+        return load_trained(path, threads)
+    raise ConfigError(f"{path}: a model is an export (.onnx) or a trained checkpoint (.safetensors).")
+
+
+def _model_file(path: Path) -> Path:
+    if path.is_file():
+        return path
+    zoo = {model.stem: model for model in ZOO.glob("*.onnx")}
+    if str(path) in zoo:
+        return zoo[str(path)]
+    bundled = did_you_mean(str(path), zoo) if zoo else ""
+    raise ConfigError(f"no model {str(path)!r}. Give the path of an .onnx or .safetensors file.{bundled}")

@@ -1,0 +1,139 @@
+"""Training runs, small but real: what they leave behind, how they stop, and that they go on as if they had not."""
+
+import csv
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+
+from lvunet.data.phantom import write_phantoms
+from lvunet.errors import CheckpointError, ConfigError, NotFoldable
+from lvunet.fold import fold
+from lvunet.learn.config import TrainConfig
+from lvunet.learn.train import Run, train
+from lvunet.model import load_checkpoint
+
+
+@pytest.fixture(scope="module")
+def phantoms(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("phantoms")
+    write_phantoms(folder, 24, seed=5, size=(80, 96))
+    return folder
+
+
+def configure(phantoms: Path, out: Path, **changes: Any) -> TrainConfig:
+    values = {"data": phantoms, "out": out, "weights": None, "size": 64, "epochs": 4, "batch_size": 5, "deep_end": 0.6}
+    return TrainConfig(**{**values, **changes})
+
+
+def run(phantoms: Path, out: Path, **changes: Any) -> Run:
+    return train(configure(phantoms, out, **changes), progress_bar=False)
+
+
+def rows(folder: Path) -> list[dict[str, str]]:
+    with (folder / "metrics.csv").open(encoding="utf-8") as file:
+        return [{key: value for key, value in row.items() if key != "seconds"} for row in csv.DictReader(file)]
+
+
+def tensors(path: Path) -> dict[str, torch.Tensor]:
+    return load_checkpoint(path)[0].state_dict()
+
+
+def same(one: Path, other: Path) -> bool:
+    return all(torch.equal(a, b) for a, b in zip(tensors(one).values(), tensors(other).values(), strict=True))
+
+
+@pytest.fixture(scope="module")
+def finished(phantoms: Path, tmp_path_factory: pytest.TempPathFactory) -> Run:
+    return run(phantoms, tmp_path_factory.mktemp("run"))
+
+
+def test_a_run_ends_with_a_checkpoint_that_folds_chosen_only_where_the_slope_was_one(finished: Run) -> None:
+    model, card = load_checkpoint(finished.best)
+    assert model.slope == 1
+    fold(model)
+    log = rows(finished.folder)
+    assert [float(row["slope"]) for row in log] == pytest.approx([0, 0.357212, 1, 1], abs=1e-6)  # 1 - cos(50 degrees)
+    eligible = [float(row["val_dice"]) for row in log if row["slope"] == "1.0"]
+    assert len(eligible) == 2
+    assert finished.val_dice == pytest.approx(max(eligible), abs=1e-6)
+    assert card.training["epoch"] == finished.epoch >= 2
+
+
+def test_a_run_records_its_configuration_its_split_and_where_it_ran(finished: Run) -> None:
+    manifest = json.loads((finished.folder / "manifest.json").read_text(encoding="utf-8"))
+    assert manifest["config"]["epochs"] == 4
+    assert len(manifest["split"]["train"]) + len(manifest["split"]["val"]) + len(manifest["split"]["test"]) == 24
+    assert len(manifest["data_sha256"]) == 64
+    assert manifest["provenance"]["machine"]["versions"]["torch"] == torch.__version__.split("+")[0]
+    assert list((finished.folder / "tensorboard").glob("events.*"))
+
+
+@pytest.mark.parametrize("ema", [0.0, 0.8])
+def test_a_stopped_run_goes_on_to_the_bits_it_would_have_reached(phantoms: Path, tmp_path: Path, ema: float) -> None:
+    whole = run(phantoms, tmp_path / "whole", ema=ema)
+    stopped = tmp_path / "stopped"
+    stopped.mkdir()
+    (stopped / "STOP").touch()
+    with pytest.raises(CheckpointError, match="before the slope reached 1"):
+        run(phantoms, stopped, ema=ema)
+    assert len(rows(stopped)) == 1
+    (stopped / "STOP").unlink()
+    resumed = run(phantoms, stopped, ema=ema)
+    assert rows(stopped) == rows(whole.folder)
+    assert same(resumed.best, whole.best)
+    assert load_checkpoint(resumed.best)[0].slope == 1
+
+
+def test_a_folder_that_holds_another_run_is_refused_with_the_difference(finished: Run, phantoms: Path) -> None:
+    with pytest.raises(ConfigError, match="other learning_rate"):
+        run(phantoms, finished.folder, learning_rate=0.5)
+
+
+def test_plain_training_ends_with_a_checkpoint_that_says_it_cannot_be_folded(phantoms: Path, tmp_path: Path) -> None:
+    plain = run(phantoms, tmp_path, deep="none", epochs=1)
+    with pytest.raises(NotFoldable, match="slope is 0"):
+        fold(load_checkpoint(plain.best)[0])
+
+
+def test_a_run_without_progress_stops_early(phantoms: Path, tmp_path: Path) -> None:
+    run(phantoms, tmp_path, epochs=8, deep="none", patience=1, learning_rate=1e-12, final_learning_rate=0)
+    assert len(rows(tmp_path)) < 8
+
+
+@pytest.mark.slow
+def test_a_run_killed_in_the_middle_of_an_epoch_goes_on_to_the_same_bits(phantoms: Path, tmp_path: Path) -> None:
+    changes: dict[str, Any] = {"epochs": 30, "augment": "strong"}
+    whole = run(phantoms, tmp_path / "whole", **changes)
+    config = configure(phantoms, tmp_path / "killed", **changes)
+    code = "import sys; from lvunet.learn.train import *; train(TrainConfig.model_validate_json(sys.argv[1]), False)"
+    command = [sys.executable, "-c", code, config.model_dump_json()]
+    process = subprocess.Popen(command)
+    log = tmp_path / "killed" / "metrics.csv"
+    while not log.exists() or len(log.read_text().splitlines()) < 8:
+        assert process.poll() is None
+        time.sleep(0.05)
+    process.send_signal(signal.SIGKILL)
+    process.wait()
+    resumed = train(config, progress_bar=False)
+    assert rows(resumed.folder) == rows(whole.folder)
+    assert same(resumed.best, whole.best)
+
+
+@pytest.mark.slow
+def test_two_processes_train_one_network(phantoms: Path, tmp_path: Path) -> None:
+    config = configure(phantoms, tmp_path / "ddp", devices=2, accelerator="cpu", batch_size=4)
+    code = "import sys; from lvunet.learn.train import *; train(TrainConfig.model_validate_json(sys.argv[1]), False)"
+    script = tmp_path / "ddp.py"
+    script.write_text(code, encoding="utf-8")
+    environment = os.environ | {"OMP_NUM_THREADS": "1"}
+    subprocess.run([sys.executable, str(script), config.model_dump_json()], check=True, env=environment, timeout=240)
+    assert load_checkpoint(config.out / "best.safetensors")[0].slope == 1
+    assert len(rows(config.out)) == 4
