@@ -4,7 +4,7 @@ BIN    := .venv/bin
 DATA   ?=
 OUT    ?= demo
 
-.PHONY: demo test test-slow check format clean
+.PHONY: demo test test-slow check format numbers clean
 .DEFAULT_GOAL := demo
 
 demo: .venv/installed       ## train, fold, export, prove, evaluate, segment; DATA=folder takes your own images and masks
@@ -34,3 +34,6 @@ format: .venv/installed
 
 clean:
 	rm -rf .venv demo runs .mypy_cache .ruff_cache .pytest_cache
+
+numbers: .venv/installed    ## write the tables of the README from results/
+	$(BIN)/python results/readme.py

@@ -57,7 +57,7 @@ class Card:
         One class: 1 where the probability reaches the threshold, else 0. Several: the most probable, 0 = background.
         """
         labels = probability >= self.threshold if self.classes == 1 else probability.argmax(axis=0)
-        return labels.astype("uint8")
+        return labels.view("uint8") if self.classes == 1 else labels.astype("uint8")
 
     def with_training(self, training: dict[str, Any]) -> Self:
         """Return a copy that tells how the model was trained."""

@@ -1,22 +1,18 @@
-"""The command line: one command a job; it alone prints and exits.
+"""The command line: one command a job; it alone, by way of `screen`, prints and exits.
 
 Exit code 0: all done. 1: done, but some files were left out, and named. 2: not done, and why. 130: interrupted.
 """
 
 import sys
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
 
 from cyclopts import App, CycloptsError, Parameter
-from rich.console import Console
-from rich.progress import Progress
-from rich.table import Table
 
 from lvunet.card import INTENDED_USE, VERSION
 from lvunet.errors import LVUNetError
 from lvunet.learn.config import TrainConfig
+from lvunet.screen import complain, progress, say, show
 
 if TYPE_CHECKING:
     from lvunet.runtime.segmenter import Segmenter
@@ -24,7 +20,6 @@ if TYPE_CHECKING:
 app = App(name="lvunet", help=f"LV-UNet. {INTENDED_USE}", version=f"lvunet {VERSION}. {INTENDED_USE}")
 data_app = App(name="data", help="Know the data: list the public sets, check a folder, split it.")
 app.command(data_app)
-out, err = Console(highlight=False), Console(stderr=True, highlight=False)
 
 DEFAULTS = TrainConfig()
 Part = Literal["train", "val", "test", "all"]
@@ -38,13 +33,13 @@ def main() -> None:
     except CycloptsError:
         code = 2  # cyclopts has said what is wrong
     except LVUNetError as error:
-        _complain(str(error))
+        complain(str(error))
         code = 2
     except ModuleNotFoundError as error:
-        _complain(f"this command needs the package {error.name}: pip install 'lvunet[train]'")
+        complain(f"this command needs the package {error.name}: pip install 'lvunet[train]'")
         code = 2
     except KeyboardInterrupt:
-        _complain("interrupted; what was finished is kept. Run the same command to go on.")
+        complain("interrupted; what was finished is kept. Run the same command to go on.")
         code = 130
     sys.exit(code or 0)
 
@@ -75,13 +70,13 @@ def segment(
         return _segment_stdin(load(model), output)
     total, failed = len(find_images(inputs)), 0
     drawn = output / "overlays" if overlays else None
-    with _progress("segmenting", total) as advance:
+    with progress("segmenting", total) as advance:
         for result in segment_files(load(model, threads=1), inputs, output, drawn, workers or machine().cores):
             advance()
             if result.error:
                 failed += 1
-                _complain(result.error)
-    _say(f"{total - failed} of {total} images segmented: {output}")
+                complain(result.error)
+    say(f"{total - failed} of {total} images segmented: {output}")
     return int(failed > 0)
 
 
@@ -98,7 +93,7 @@ def train(config: Path | None = None, /, *, overrides: Annotated[TrainConfig, Pa
 
     chosen = overrides.model_dump(include=overrides.model_fields_set)
     run = run_training(TrainConfig.read(config, chosen))
-    _say(f"best epoch {run.epoch + 1}, validation Dice {run.val_dice:.4f}: {run.best}")
+    say(f"best epoch {run.epoch + 1}, validation Dice {run.val_dice:.4f}: {run.best}")
 
 
 @app.command
@@ -134,18 +129,18 @@ def evaluate(
 
     samples, split = choose(data, None if part == "all" else part, dataset, protocol, split_seed)
     segmenter, rival = load(model), load(against) if against else None
-    with _progress("scoring", len(samples) * (2 if rival else 1)) as advance:
+    with progress("scoring", len(samples) * (2 if rival else 1)) as advance:
         scores = score(segmenter, samples, progress=lambda _: advance())
         others = score(rival, samples, progress=lambda _: advance()) if rival else None
     evaluation = Evaluation(scores, dataset or data.resolve().name, split, provenance())
     tables = [report.summary(evaluation), *([report.comparison(scores, others)] if others else [])]
     for table in tables:
-        _show(table.title, table.head, table.rows)
+        show(table.title, table.head, table.rows)
     for case in scores.unscored:
-        _complain(f"{case.id}: {case.reason}")
+        complain(f"{case.id}: {case.reason}")
     if output:
         page = report.evaluation_page(evaluation, galleries(segmenter, samples, scores))
-        _say(f"report: {publish(output, evaluation, tables, page)}")
+        say(f"report: {publish(output, evaluation, tables, page)}")
     return int(bool(scores.unscored))
 
 
@@ -166,8 +161,8 @@ def export(model: Path, /, *, output: Output, to: Literal["onnx"] = "onnx", veri
 
     network, card = load_checkpoint(model)
     table = parity(export_onnx(network, card, output, pictures(verify_on)).links)
-    _show(table.title, table.head, table.rows)
-    _say(f"{to}: {output}, {output.stat().st_size / 1e6:.2f} MB")
+    show(table.title, table.head, table.rows)
+    say(f"{to}: {output}, {output.stat().st_size / 1e6:.2f} MB")
 
 
 @app.command
@@ -195,7 +190,7 @@ def benchmark(
 
     costs = measure_forms(model, threads, rounds)
     table = forms(costs.rows())
-    _show(table.title, table.head, table.rows)
+    show(table.title, table.head, table.rows)
     if json_file:
         write_json(json_file, record(costs.latencies, f"batch 1, {threads} thread(s)", provenance()))
 
@@ -216,7 +211,7 @@ def list_sets() -> None:
             "splits": ", ".join(f"{split.protocol}-{split.seed}" for split in load_splits(known.name)),
             "note": "\n".join(known.notes),
         }
-        _show(f"{known.name}: {known.title}", ("", ""), list(facts.items()))
+        show(f"{known.name}: {known.title}", ("", ""), list(facts.items()))
 
 
 @data_app.command
@@ -244,7 +239,7 @@ def check(
     split = load_split(dataset, protocol, split_seed) if dataset else None
     findings = look(folder, split, classes)
     for line in findings.lines():
-        out.print(line, markup=False, soft_wrap=True)
+        say(line)
     if json_file:
         write_json(json_file, findings.to_dict())
     return int(findings.unusable > 0)
@@ -263,7 +258,7 @@ def split(folder: Path, /, *, output: Output, seed: int = 0) -> None:
 
     made = split_samples(find_samples(folder), seed)
     write_splits(output, [made])
-    _say(f"{len(made.train)} train, {len(made.val)} val, {len(made.test)} test: {output}")
+    say(f"{len(made.train)} train, {len(made.val)} val, {len(made.test)} test: {output}")
 
 
 @app.command
@@ -278,8 +273,8 @@ def demo(
     """
     from lvunet.demo import demo as run_demo
 
-    report = run_demo(output, data, _say)
-    _say(f"done: open {report}")
+    report = run_demo(output, data, say)
+    say(f"done: open {report}")
 
 
 def _segment_stdin(segmenter: "Segmenter", output: Path) -> int:
@@ -291,25 +286,5 @@ def _segment_stdin(segmenter: "Segmenter", output: Path) -> int:
     return 0
 
 
-def _say(message: str) -> None:
-    out.print(message, markup=False, soft_wrap=True)
-
-
-def _complain(message: str) -> None:
-    err.print(f"lvunet: {message}", style="red", markup=False, soft_wrap=True)
-
-
-def _show(title: str, head: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
-    table = Table(title=title, title_justify="left", title_style="bold", box=None, pad_edge=False)
-    for column in head:
-        table.add_column(column, justify="left" if column is head[0] else "right")
-    for row in rows:
-        table.add_row(*row)
-    out.print(table)
-
-
-@contextmanager
-def _progress(doing: str, total: int) -> Iterator[Callable[[], None]]:
-    with Progress(console=err, transient=True) as bar:
-        task = bar.add_task(doing, total=total)
-        yield lambda: bar.advance(task)
+if __name__ == "__main__":
+    main()

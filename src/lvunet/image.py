@@ -1,7 +1,7 @@
 """Images in and out: the one definition of reading, resizing and writing, on NumPy and Pillow only."""
 
 import os
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager, nullcontext
 from glob import glob
 from io import BytesIO
@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import ExifTags, Image, ImageFilter, ImageOps
 
-from lvunet.errors import EmptyInput, ImageTooLarge, InputError, OutputError, UnreadableImage
+from lvunet.errors import EmptyInput, ImageTooLarge, InputError, MismatchedPair, OutputError, UnreadableImage
 
 UInt8 = NDArray[np.uint8]
 Float32 = NDArray[np.float32]
@@ -77,6 +77,19 @@ def read_mask(source: Source, classes: int = 1) -> UInt8:
     if classes == 1 and highest > 1:
         stored = stored >= (FOREGROUND if highest <= 255 else FOREGROUND * 256)
     return stored.astype(np.uint8)
+
+
+def read_masks(sources: Sequence[Source], classes: int = 1) -> UInt8:
+    """Return the union (H, W) of the masks of one image, as BUSI has them; of labels the larger one wins.
+
+    Raises `MismatchedPair` if there is none, or if their sizes differ.
+    """
+    masks = [read_mask(source, classes) for source in sources]
+    if not masks:
+        raise MismatchedPair("an image has no mask. Where there is nothing to outline, give an empty one.")
+    if len(sizes := {mask.shape for mask in masks}) > 1:
+        raise MismatchedPair(f"{', '.join(map(_name, sources))}: masks of one image, but of sizes {sorted(sizes)}.")
+    return np.maximum.reduce(masks)
 
 
 def resize(array: UInt8 | Float32, size: tuple[int, int]) -> Float32:

@@ -8,9 +8,8 @@ import pytest
 
 from lvunet.data.phantom import KINDS, Kind, phantom, write_phantoms
 from lvunet.data.registry import find_samples
-from lvunet.data.truth import read_truth
 from lvunet.errors import ConfigError
-from lvunet.image import read_image
+from lvunet.image import read_image, read_masks
 
 each_kind = pytest.mark.parametrize("kind", KINDS)
 SIDE = (96, 96)
@@ -83,7 +82,7 @@ def test_pictures_are_written_as_pairs_that_can_be_found_and_read_back(tmp_path:
     assert len(samples) == 12
     drawn = phantom("dermoscopy", 400_001, (40, 50))
     assert np.array_equal(read_image(samples[0].image), drawn[0])
-    assert np.array_equal(read_truth(samples[0]), drawn[1])
+    assert np.array_equal(read_masks(samples[0].masks), drawn[1])
 
 
 @pytest.mark.parametrize(

@@ -10,8 +10,8 @@ from PIL import Image
 
 from lvunet.data.manifest import load_split
 from lvunet.data.registry import DATASETS, dataset, find_samples, sample_id, scan
-from lvunet.data.truth import read_truth
 from lvunet.errors import ConfigError, EmptyInput, InputError, MismatchedPair
+from lvunet.image import read_masks
 
 Draw = Callable[..., Path]
 
@@ -112,7 +112,7 @@ def test_several_masks_of_one_image_are_merged_by_union(tmp_path: Path) -> None:
         Image.fromarray(mask).save(folder / name)
     (sample,) = find_samples(tmp_path)
     assert len(sample.masks) == 2
-    assert read_truth(sample).tolist() == [[1, 0, 1, 0]] * 3
+    assert read_masks(sample.masks).tolist() == [[1, 0, 1, 0]] * 3
 
 
 def test_an_image_without_a_mask_is_named_with_the_cure(draw: Draw) -> None:

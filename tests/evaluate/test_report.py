@@ -163,7 +163,7 @@ def test_a_comparison_shows_both_means_and_the_paired_difference() -> None:
 def test_a_training_log_with_a_row_for_each_phase_is_drawn(tmp_path: Path) -> None:
     log = tmp_path / "metrics.csv"
     log.write_text(
-        "epoch,train_loss,val_dice,slope,lr\n0,1.0,,0.5,0.001\n0,,0.4,,\n1,0.8,,1.0,0.001\n1,,0.6,,\n2,0.7,,1,0\n"
+        "epoch,train_loss,val_dice,slope,learning_rate\n0,1.0,,0.5,0.001\n0,,0.4,,\n1,0.8,,1.0,0.001\n1,,0.6,,\n2,0.7,,1,0\n"
     )
     block = training(log)
     assert [chart.caption for chart in block.charts] == [

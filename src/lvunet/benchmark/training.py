@@ -8,6 +8,7 @@ first: float32, contiguous, default allocator, one process, each image decoded a
 
 import json
 import os
+import resource
 import statistics
 import subprocess
 import sys
@@ -16,7 +17,7 @@ from dataclasses import asdict
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from time import perf_counter
-from typing import Literal
+from typing import Any, Literal
 
 import torch
 from torch.utils.data import DataLoader, Dataset
@@ -38,14 +39,18 @@ IMAGES, VAL_IMAGES, EPOCHS, BATCH, SIZE = 160, 8, 4, 8, 256
 def compare_training(folder: Path, turns: int = 3) -> dict[str, object]:
     """Return images a second of both loops: the median over epochs, the first of each process left out."""
     seconds: dict[Loop, list[float]] = {"plain": [], "ours": []}
+    peaks_mb: dict[Loop, float] = {"plain": 0, "ours": 0}
     for _ in range(turns):
         for loop, taken in seconds.items():
-            taken += _in_a_process(loop, folder)[1:]
+            measured = _in_a_process(loop, folder)
+            taken += measured["seconds"][1:]
+            peaks_mb[loop] = max(peaks_mb[loop], measured["peak_mb"])
     rates = {loop: IMAGES / statistics.median(taken) for loop, taken in seconds.items()}
     return {
         "workload": f"one epoch of {IMAGES} images, batch {BATCH}, {SIZE} x {SIZE}, {torch.get_num_threads()} threads",
         "dataset": folder.name,
         "images_per_second": {loop: round(rate, 2) for loop, rate in rates.items()},
+        "peak_mb": peaks_mb["ours"],
         "ratio": round(rates["ours"] / rates["plain"], 3),
         "epochs_measured": {loop: len(taken) for loop, taken in seconds.items()},
         "epoch_seconds": {loop: [round(value, 3) for value in taken] for loop, taken in seconds.items()},
@@ -99,13 +104,12 @@ def _decode_batch(samples: Sequence[Sample]) -> tuple[torch.Tensor, torch.Tensor
     return torch.stack(pixels), torch.stack(masks)
 
 
-def _in_a_process(loop: Loop, folder: Path) -> list[float]:
+def _in_a_process(loop: Loop, folder: Path) -> Any:
     with TemporaryDirectory() as scratch:
         result = Path(scratch) / "seconds.json"
         command = [sys.executable, "-m", __spec__.name, str(folder), str(result), loop]
         subprocess.run(command, check=True, env=os.environ | {"PYTHONWARNINGS": "ignore"}, capture_output=True)
-        seconds: list[float] = json.loads(result.read_text(encoding="utf-8"))
-    return seconds
+        return json.loads(result.read_text(encoding="utf-8"))
 
 
 def _main(folder: Path, result: Path, loop: str = "") -> None:
@@ -114,7 +118,8 @@ def _main(folder: Path, result: Path, loop: str = "") -> None:
         return
     samples = find_samples(folder)[: IMAGES + VAL_IMAGES]
     seconds = plain_loop(samples[:IMAGES]) if loop == "plain" else our_loop(folder, samples, result.parent)
-    write_json(result, seconds)
+    peak_kb = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    write_json(result, {"seconds": seconds, "peak_mb": round(peak_kb / 1e3, 1)})
 
 
 if __name__ == "__main__":

@@ -14,9 +14,8 @@ import numpy as np
 from lvunet.data.duplicates import Fingerprint, Kind, Pair, find_pairs, fingerprint
 from lvunet.data.manifest import PARTS, Part, Split, load_splits
 from lvunet.data.registry import DATASETS, Folder, Sample, scan
-from lvunet.data.truth import read_truth
 from lvunet.errors import InputError, MismatchedPair
-from lvunet.image import read_image
+from lvunet.image import read_image, read_masks
 
 Relation = Kind | Literal["group"]
 RELATIONS: tuple[Relation, ...] = (*get_args(Kind), "group")  # the strongest first
@@ -202,7 +201,7 @@ class _Seen:
 def _inspect(sample: Sample, classes: int) -> _Seen:
     try:
         pixels = read_image(sample.image)
-        truth = read_truth(sample, classes)
+        truth = read_masks(sample.masks, classes)
         grey = sum(_grey_share(mask) for mask in sample.masks) if classes == 1 else 0.0
     except MismatchedPair as error:
         return _Seen(fault="wrong_size", reason=str(error))

@@ -11,8 +11,7 @@ from torchvision import tv_tensors
 
 from lvunet.data.augment import Preset, augmentation
 from lvunet.data.registry import Sample
-from lvunet.data.truth import read_truth
-from lvunet.image import read_image, resize
+from lvunet.image import read_image, read_masks, resize
 
 Key = tuple[int, int]  # (epoch, index)
 
@@ -47,7 +46,7 @@ class SegmentationData(Dataset[tuple[Tensor, Tensor]]):
 def decode(sample: Sample, size: int, classes: int) -> tuple[Tensor, Tensor]:
     """Read one sample at the size of the network: bilinear for the image, nearest-to-0.5 for the mask."""
     image = resize(read_image(sample.image).astype(np.float32), (size, size))
-    truth = read_truth(sample, classes)
+    truth = read_masks(sample.masks, classes)
     if classes == 1:
         mask = resize(truth.astype(np.float32), (size, size)) >= 0.5
     else:

@@ -132,7 +132,7 @@ def dataset(name: str) -> DataSet:
 class Sample:
     """One image, its ground truth, and what it must not be separated from.
 
-    `masks` are merged by union (`truth.read_truth`); the empty tuple means that none was given. Samples of one `group`,
+    `masks` are merged by union (`image.read_masks`); the empty tuple means that none was given. Samples of one `group`,
     such as a patient or a sequence, belong in one part of a split; "" means that the sample stands alone.
     """
 

@@ -30,7 +30,7 @@ CURVES = {
     "train_loss": "Training loss",
     "val_dice": "Validation Dice",
     "slope": "Slope of the leaky ReLU",
-    "lr": "Learning rate",
+    "learning_rate": "Learning rate",
 }
 
 
@@ -149,7 +149,7 @@ def comparison(ours: Scores, theirs: Scores) -> Table:
 
 
 def training(path: Path | str) -> Charts:
-    """Return the curves of a training log, a CSV with `epoch` and any of `train_loss`, `val_dice`, `slope`, `lr`.
+    """Return the curves of a training log, a CSV with `epoch` and any column of `CURVES`.
 
     Empty cells are passed over, as loggers write one row a phase. Raises `InputError` if there is nothing to draw.
     """

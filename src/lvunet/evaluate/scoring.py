@@ -20,7 +20,7 @@ from lvunet.evaluate.metrics import (
     overlap_counts,
     paper_iou,
 )
-from lvunet.image import Source, find_images, read_image, read_mask, resize
+from lvunet.image import Source, find_images, read_image, read_mask, read_masks, resize
 
 PAPER_SIZE = (256, 256)
 
@@ -167,7 +167,7 @@ def score_image(
 def outline(segmenter: Segmenter, case: Case) -> Outlined:
     """Read a case and segment it; raises `InputError` if it cannot be read, `ArtefactError` if the model misbehaves."""
     image = read_image(case.image)
-    truth = _read_truth(case, segmenter.card.classes)
+    truth = read_masks(case.masks, segmenter.card.classes)
     if truth.shape != image.shape[:2]:
         raise MismatchedPair(f"{case.id}: the mask is {truth.shape}, the image {image.shape[:2]}; they must be equal")
     return Outlined(case.id, image, truth, _predicted_mask(segmenter, image))
@@ -221,21 +221,12 @@ def _table(
     return Scores(model, class_names[-len(images[0].classes) :], tolerance_px, images, unscored)
 
 
-def _read_truth(case: Case, classes: int) -> Mask:
-    masks = [read_mask(mask, classes=classes) for mask in case.masks]
-    if not masks or len({mask.shape for mask in masks}) > 1:
-        found = ", ".join(str(mask.shape) for mask in masks) or "none"
-        raise MismatchedPair(f"{case.id}: needs masks of one size (an empty mask, if nothing is there); has {found}")
-    return np.maximum.reduce(masks)
-
-
 def _predicted_mask(segmenter: Segmenter, image: NDArray[np.uint8]) -> Mask:
     card, probability = segmenter.card, segmenter(image)
     expected = image.shape[:2] if card.classes == 1 else (card.classes, *image.shape[:2])
     if probability.shape != expected or not np.isfinite(probability).all():
         raise ArtefactError(f"{card.name}: gave {probability.shape}, or not numbers; {expected} in 0..1 was due")
-    mask = probability >= card.threshold if card.classes == 1 else probability.argmax(axis=0)
-    return mask.astype(np.uint8)
+    return card.mask(probability)
 
 
 def _by_stem(folder: Path) -> dict[str, Path]:

@@ -26,9 +26,7 @@ class Segmentation:
     @cached_property
     def mask(self) -> UInt8:
         """Labels (H, W): 1 where the probability reaches the card's threshold; of K classes the most probable."""
-        if self.probability.ndim == 2:
-            return (self.probability >= np.float32(self.card.threshold)).view(np.uint8)
-        return self.probability.argmax(axis=0).astype(np.uint8)
+        return self.card.mask(self.probability)
 
     @property
     def area_px(self) -> int:

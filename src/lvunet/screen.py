@@ -1,0 +1,38 @@
+"""How the command line speaks: results to standard output; complaints and progress to standard error."""
+
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+
+from rich.console import Console
+from rich.progress import Progress
+from rich.table import Table
+
+out, err = Console(highlight=False), Console(stderr=True, highlight=False)
+
+
+def say(message: str) -> None:
+    """Print one line, as it is."""
+    out.print(message, markup=False, soft_wrap=True)
+
+
+def complain(message: str) -> None:
+    """Print what is wrong."""
+    err.print(f"lvunet: {message}", style="red", markup=False, soft_wrap=True)
+
+
+def show(title: str, head: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
+    """Print a table; the first column is words, the others numbers."""
+    table = Table(title=title, title_justify="left", title_style="bold", box=None, pad_edge=False)
+    for column in head:
+        table.add_column(column, justify="left" if column is head[0] else "right")
+    for row in rows:
+        table.add_row(*row)
+    out.print(table)
+
+
+@contextmanager
+def progress(doing: str, total: int) -> Iterator[Callable[[], None]]:
+    """Show a bar while the block runs; it is given a function that counts one more as done."""
+    with Progress(console=err, transient=True) as bar:
+        task = bar.add_task(doing, total=total)
+        yield lambda: bar.advance(task)

@@ -1,0 +1,165 @@
+"""The command line as a user meets it: what it prints, what it writes, how it ends."""
+
+import csv
+import json
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Sequence
+from io import BytesIO
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from lvunet import cli
+from lvunet.data.phantom import write_phantoms
+from lvunet.learn.config import TrainConfig
+
+Ended = tuple[int, str, str]
+Lvunet = Callable[..., Ended]
+
+
+@pytest.fixture
+def lvunet(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Lvunet:
+    """Run a command line in this process; return exit code, standard output and standard error."""
+
+    def run(*arguments: object) -> Ended:
+        monkeypatch.setattr(sys, "argv", ["lvunet", *map(str, arguments)])
+        with pytest.raises(SystemExit) as end:
+            cli.main()
+        captured = capsys.readouterr()
+        return int(end.value.code or 0), captured.out, captured.err
+
+    return run
+
+
+@pytest.fixture(scope="module")
+def phantoms(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("phantoms")
+    write_phantoms(folder, 12, seed=3, size=(72, 96))
+    return folder
+
+
+def process(arguments: Sequence[object], stdin: bytes = b"") -> subprocess.CompletedProcess[bytes]:
+    command = [sys.executable, "-m", "lvunet.cli", *map(str, arguments)]
+    return subprocess.run(command, input=stdin, capture_output=True, check=False)
+
+
+def test_help_is_there_in_under_0_4_seconds_and_states_what_it_is_not() -> None:
+    taken = []
+    for _ in range(5):
+        start = time.process_time_ns(), time.perf_counter()
+        ended = process(["--help"])
+        taken.append(time.perf_counter() - start[1])
+    assert b"Not a" in ended.stdout
+    assert b"medical device" in ended.stdout
+    assert min(taken) < 0.4
+
+
+def test_segment_writes_a_mask_a_file_and_a_table_without_torch(artefact: Path, phantoms: Path, tmp_path: Path) -> None:
+    code = "import sys; sys.modules['torch'] = None; from lvunet import cli; cli.main()"
+    command = [sys.executable, "-c", code, "segment", phantoms / "images", "-m", artefact, "-o", tmp_path]
+    ended = subprocess.run(command, capture_output=True, check=False)
+    assert ended.returncode == 0, ended.stderr
+    masks = sorted(path.name for path in tmp_path.glob("*.png"))
+    assert masks == sorted(path.name for path in (phantoms / "images").iterdir())
+    with (tmp_path / "areas.csv").open(encoding="utf-8") as file:
+        rows = list(csv.DictReader(file))
+    first = np.asarray(Image.open(tmp_path / masks[0]))
+    assert first.shape == (72, 96)
+    assert int(rows[0]["area_px"]) == np.count_nonzero(first)
+
+
+def test_one_bad_file_is_named_the_rest_goes_on_and_the_exit_code_says_so(
+    lvunet: Lvunet, artefact: Path, phantoms: Path, tmp_path: Path
+) -> None:
+    folder = tmp_path / "in"
+    folder.mkdir()
+    (folder / "bad.png").write_text("no image")
+    Image.open(next((phantoms / "images").iterdir())).save(folder / "good.png")
+    code, _, complaint = lvunet("segment", folder, "-m", artefact, "-o", tmp_path / "out")
+    assert code == 1
+    assert "bad.png" in complaint
+    assert (tmp_path / "out" / "good.png").exists()
+    assert not (tmp_path / "out" / "bad.png").exists()
+
+
+def test_a_picture_on_standard_input_becomes_a_mask_on_standard_output(artefact: Path, phantoms: Path) -> None:
+    picture = next((phantoms / "images").iterdir())
+    ended = process(["segment", "-", "-m", artefact, "-o", "-"], stdin=picture.read_bytes())
+    assert ended.returncode == 0, ended.stderr
+    assert Image.open(BytesIO(ended.stdout)).size == (96, 72)
+
+
+def test_overlays_are_pictures_beside_the_masks(lvunet: Lvunet, artefact: Path, phantoms: Path, tmp_path: Path) -> None:
+    assert lvunet("segment", phantoms / "images", "-m", artefact, "-o", tmp_path, "--overlays")[0] == 0
+    assert len(list((tmp_path / "overlays").glob("*.png"))) == 12
+
+
+def test_evaluate_prints_intervals_and_writes_a_report(
+    lvunet: Lvunet, artefact: Path, phantoms: Path, tmp_path: Path
+) -> None:
+    code, said, _ = lvunet(
+        "evaluate", artefact, "--data", phantoms, "--part", "all", "-o", tmp_path, "--against", artefact
+    )
+    assert code == 0
+    assert "95 % interval" in said
+    scores = json.loads((tmp_path / "scores.json").read_text(encoding="utf-8"))
+    assert scores["n"] == 12
+    assert (tmp_path / "scores.md").exists()
+    assert "<html" in (tmp_path / "report.html").read_text(encoding="utf-8")
+
+
+def test_export_prints_the_proof_and_writes_the_artefact(lvunet: Lvunet, checkpoint: Path, tmp_path: Path) -> None:
+    code, said, _ = lvunet("export", checkpoint, "-o", tmp_path / "model.onnx")
+    assert code == 0
+    assert said.count("holds") == 2
+    assert (tmp_path / "model.onnx").stat().st_size < 2_500_000
+
+
+def test_benchmark_measures_every_form_and_writes_json(lvunet: Lvunet, checkpoint: Path, tmp_path: Path) -> None:
+    assert lvunet("benchmark", checkpoint, "--rounds", 1, "--json", tmp_path / "b.json")[0] == 0
+    record = json.loads((tmp_path / "b.json").read_text(encoding="utf-8"))
+    assert [each["threads"] for each in record["latencies"]] == [1] * 4
+    assert record["machine"]["cores"] >= 1
+
+
+def test_data_commands_list_check_and_split(lvunet: Lvunet, phantoms: Path, tmp_path: Path) -> None:
+    assert "CVC-ClinicDB" in lvunet("data", "list")[1]
+    assert lvunet("data", "check", phantoms, "--json", tmp_path / "check.json")[0] == 0
+    assert json.loads((tmp_path / "check.json").read_text(encoding="utf-8"))
+    assert lvunet("data", "split", phantoms, "-o", tmp_path / "split.csv")[0] == 0
+    assert len((tmp_path / "split.csv").read_text(encoding="utf-8").splitlines()) == 13
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (["segment", "nothing-here.png", "-m", "MODEL", "-o", "OUT"], "nothing-here.png"),
+        (["segment", "x.png", "-m", "none.onnx", "-o", "OUT"], "none.onnx"),
+        (["evaluate", "MODEL", "--data", "no-folder"], "no-folder"),
+        (["evaluate", "MODEL", "--data", "PHANTOMS", "--dataset", "kvasir"], "kvasir-seg"),
+        (["export", "none.safetensors", "-o", "OUT"], "none.safetensors"),
+        (["train", "none.toml"], "none.toml"),
+        (["train", "--epochs", "0"], "epochs"),
+        (["train", "--epoch", "3"], "--epochs"),
+        (["segmnt"], "segment"),
+    ],
+)
+def test_a_mistake_is_answered_in_a_sentence_and_exit_code_2(
+    lvunet: Lvunet, artefact: Path, phantoms: Path, tmp_path: Path, arguments: list[str], words: str
+) -> None:
+    known = {"MODEL": artefact, "OUT": tmp_path / "out", "PHANTOMS": phantoms}
+    code, said, complaint = lvunet(*(known.get(each, each) for each in arguments))
+    assert code == 2
+    assert words in said + complaint
+    assert "Traceback" not in complaint
+    assert not (tmp_path / "out").exists()
+
+
+def test_every_key_of_the_configuration_is_a_flag(lvunet: Lvunet) -> None:
+    _, said, _ = lvunet("train", "--help")
+    for key in TrainConfig.model_fields:
+        assert f"--{key.replace('_', '-')}" in said
