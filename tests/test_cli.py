@@ -60,7 +60,17 @@ def test_help_is_there_in_under_0_4_seconds_and_states_what_it_is_not() -> None:
 
 def test_segment_writes_a_mask_a_file_and_a_table_without_torch(artefact: Path, phantoms: Path, tmp_path: Path) -> None:
     code = "import sys; sys.modules['torch'] = None; from lvunet import cli; cli.main()"
-    command = [sys.executable, "-c", code, "segment", phantoms / "images", "-m", artefact, "-o", tmp_path]
+    command = [
+        sys.executable,
+        "-c",
+        code,
+        "segment",
+        str(phantoms / "images"),
+        "-m",
+        str(artefact),
+        "-o",
+        str(tmp_path),
+    ]
     ended = subprocess.run(command, capture_output=True, check=False)
     assert ended.returncode == 0, ended.stderr
     masks = sorted(path.name for path in tmp_path.glob("*.png"))

@@ -24,7 +24,7 @@ def show(title: str, head: Sequence[str], rows: Sequence[Sequence[str]]) -> None
     """Print a table; the first column is words, the others numbers."""
     table = Table(title=title, title_justify="left", title_style="bold", box=None, pad_edge=False)
     for column in head:
-        table.add_column(column, justify="left" if column is head[0] else "right")
+        table.add_column(column, justify="left" if column is head[0] else "right", no_wrap=column is head[0])
     for row in rows:
         table.add_row(*row)
     out.print(table)

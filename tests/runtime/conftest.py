@@ -14,7 +14,7 @@ from lvunet.export import export_onnx
 from lvunet.image import UInt8, resize
 from lvunet.model import LVUNet
 
-SIZE = 128
+SIZE = 256
 torch.set_num_threads(1)  # as fast for one small image, and kind to whatever else runs
 
 

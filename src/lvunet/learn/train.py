@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import Any
 
 import pytorch_lightning as pl
 import torch
@@ -69,6 +70,14 @@ def train(config: TrainConfig, progress_bar: bool = True) -> Run:
     return Run(config.out, config.out / "best.safetensors", keep_best.best, keep_best.best_epoch)
 
 
+class Bar(RichProgressBar):
+    """Lightning's, without the version number of a logger."""
+
+    def get_metrics(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> Any:
+        """Return what stands beside the bar."""
+        return {name: value for name, value in super().get_metrics(trainer, pl_module).items() if name != "v_num"}
+
+
 @contextmanager
 def _lightning_at_ease() -> Iterator[None]:
     """Keep back what Lightning says of every run and what is not so here."""
@@ -119,7 +128,7 @@ def _trainer(config: TrainConfig, keep_best: KeepBest, progress_bar: bool) -> pl
     if config.ema:
         callbacks.append(EMAWeightAveraging(decay=config.ema))
     if progress_bar:
-        callbacks.append(RichProgressBar())
+        callbacks.append(Bar())
     callbacks.append(ModelCheckpoint(config.out, filename="last", save_top_k=1, enable_version_counter=False))
     return pl.Trainer(
         accelerator=config.accelerator,
