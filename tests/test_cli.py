@@ -4,10 +4,10 @@ import csv
 import json
 import subprocess
 import sys
-import time
 from collections.abc import Callable, Sequence
 from io import BytesIO
 from pathlib import Path
+from resource import RUSAGE_CHILDREN, getrusage
 
 import numpy as np
 import pytest
@@ -22,13 +22,12 @@ Lvunet = Callable[..., Ended]
 
 
 @pytest.fixture
-def lvunet(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Lvunet:
+def lvunet(capsys: pytest.CaptureFixture[str]) -> Lvunet:
     """Run a command line in this process; return exit code, standard output and standard error."""
 
     def run(*arguments: object) -> Ended:
-        monkeypatch.setattr(sys, "argv", ["lvunet", *map(str, arguments)])
         with pytest.raises(SystemExit) as end:
-            cli.main()
+            cli.main([str(argument) for argument in arguments])
         captured = capsys.readouterr()
         return int(end.value.code or 0), captured.out, captured.err
 
@@ -48,14 +47,12 @@ def process(arguments: Sequence[object], stdin: bytes = b"") -> subprocess.Compl
 
 
 def test_help_is_there_in_under_0_4_seconds_and_states_what_it_is_not() -> None:
-    taken = []
-    for _ in range(5):
-        start = time.process_time_ns(), time.perf_counter()
-        ended = process(["--help"])
-        taken.append(time.perf_counter() - start[1])
+    before = getrusage(RUSAGE_CHILDREN)
+    ended = process(["--help"])
+    after = getrusage(RUSAGE_CHILDREN)
     assert b"Not a" in ended.stdout
     assert b"medical device" in ended.stdout
-    assert min(taken) < 0.4
+    assert after.ru_utime - before.ru_utime + after.ru_stime - before.ru_stime < 0.4  # of CPU: others may run beside
 
 
 def test_segment_writes_a_mask_a_file_and_a_table_without_torch(artefact: Path, phantoms: Path, tmp_path: Path) -> None:

@@ -4,6 +4,7 @@ Exit code 0: all done. 1: done, but some files were left out, and named. 2: not 
 """
 
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
 
@@ -26,10 +27,10 @@ Part = Literal["train", "val", "test", "all"]
 Output = Annotated[Path, Parameter(name=["--output", "-o"])]
 
 
-def main() -> None:
-    """Run the command line; the entry point of the package."""
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Run a command line, by default that of the process, and exit."""
     try:
-        code = app(exit_on_error=False, result_action="return_value")
+        code = app(sys.argv[1:] if arguments is None else arguments, exit_on_error=False, result_action="return_value")
     except CycloptsError:
         code = 2  # cyclopts has said what is wrong
     except LVUNetError as error:
@@ -46,9 +47,9 @@ def main() -> None:
 
 @app.command
 def segment(
-    *inputs: str,
+    *inputs: Annotated[str, Parameter(allow_leading_hyphen=True)],
     model: Annotated[str, Parameter(name=["--model", "-m"])],
-    output: Output,
+    output: Annotated[Path, Parameter(name=["--output", "-o"], allow_leading_hyphen=True)],
     overlays: bool = False,
     workers: int | None = None,
 ) -> int:
@@ -68,10 +69,11 @@ def segment(
 
     if inputs == ("-",):
         return _segment_stdin(load(model), output)
+    segmenter = load(model, threads=1)
     total, failed = len(find_images(inputs)), 0
     drawn = output / "overlays" if overlays else None
     with progress("segmenting", total) as advance:
-        for result in segment_files(load(model, threads=1), inputs, output, drawn, workers or machine().cores):
+        for result in segment_files(segmenter, inputs, output, drawn, workers or machine().cores):
             advance()
             if result.error:
                 failed += 1

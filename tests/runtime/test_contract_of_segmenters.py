@@ -6,7 +6,6 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from conftest import card_of, picture, trained_model
 
 from lvunet.errors import ConfigError, InputError, UnreadableImage
 from lvunet.fold import fold
@@ -14,6 +13,7 @@ from lvunet.image import UInt8, encode_png
 from lvunet.runtime import Segmenter
 from lvunet.runtime.onnx_backend import OnnxSegmenter
 from lvunet.runtime.torch_backend import TorchSegmenter
+from models import card_of, picture, trained_model
 
 Exported = Callable[[int, int], Path]
 
@@ -106,12 +106,12 @@ IMAGE: UInt8 = picture(40, 50)
 
 
 class TestTrained(SegmenterContract):
-    def make(self, exported: Exported, classes: int, in_channels: int) -> Segmenter:  # noqa: ARG002
+    def make(self, exported: Exported, classes: int, in_channels: int) -> Segmenter:
         return TorchSegmenter(trained_model(classes, in_channels), card_of(classes, in_channels))
 
 
 class TestFolded(SegmenterContract):
-    def make(self, exported: Exported, classes: int, in_channels: int) -> Segmenter:  # noqa: ARG002
+    def make(self, exported: Exported, classes: int, in_channels: int) -> Segmenter:
         return TorchSegmenter(fold(trained_model(classes, in_channels)), card_of(classes, in_channels))
 
 

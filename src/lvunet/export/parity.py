@@ -79,7 +79,7 @@ def verify(
             raise ParityError(
                 f"{link.name}: a {link.quantity} differs by {link.max_abs_difference:.2g}, more than "
                 f"{link.tolerance:.2g}, on image {link.worst_image + 1} of {len(images)}; the masks agree to Dice "
-                f"{link.lowest_dice:.4f} at worst. Do not use the artefact; export it again, and if that fails too, report it."
+                f"{link.lowest_dice:.4f} at worst. Do not use the artefact; export it again, and if that fails, report it."
             )
     return ParityReport(links, len(images))
 

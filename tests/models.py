@@ -1,16 +1,12 @@
 """Models to run: small, random, but settled and decided, so that their answers differ from pixel to pixel."""
 
-from collections.abc import Callable
 from functools import cache
-from pathlib import Path
 
 import numpy as np
-import pytest
 import torch
 from torch import nn
 
 from lvunet.card import Card
-from lvunet.export import export_onnx
 from lvunet.image import UInt8, resize
 from lvunet.model import LVUNet
 
@@ -36,13 +32,13 @@ def trained_model(classes: int, in_channels: int) -> LVUNet:
             module.momentum = None  # the average over what it has seen
     pictures = [picture(SIZE, SIZE + n, in_channels)[:, :SIZE] for n in range(8)]
     images = (torch.from_numpy(np.stack(pictures)).permute(0, 3, 1, 2) / 255 - 0.5) / 0.25
-    head = model.head[1]
+    weight, bias = model.head[1].parameters()
     with torch.no_grad():
         model(images)
         logits = model.eval()(images)
         scale = 2 / logits.std(dim=(0, 2, 3))
-        head.weight.mul_(scale[:, None, None, None])
-        head.bias.copy_((head.bias - logits.mean(dim=(0, 2, 3))) * scale)
+        weight.mul_(scale[:, None, None, None])
+        bias.copy_((bias - logits.mean(dim=(0, 2, 3))) * scale)
     return model
 
 
@@ -50,23 +46,3 @@ def card_of(classes: int, in_channels: int) -> Card:
     return Card(
         classes=classes, in_channels=in_channels, size=SIZE, mean=(0.5,) * in_channels, std=(0.25,) * in_channels
     )
-
-
-@pytest.fixture(scope="session")
-def exported(tmp_path_factory: pytest.TempPathFactory) -> Callable[[int, int], Path]:
-    """The artefact of a model of so many classes and channels, exported once a session."""
-
-    @cache
-    def export(classes: int = 1, in_channels: int = 3) -> Path:
-        path = tmp_path_factory.mktemp("artefacts") / f"{classes}-{in_channels}.onnx"
-        seen = 3 if in_channels == 1 else in_channels
-        export_onnx(trained_model(classes, in_channels), card_of(classes, in_channels), path, [picture(90, 70, seen)])
-        return path
-
-    return export
-
-
-@pytest.fixture(scope="session")
-def artefact(exported: Callable[[int, int], Path]) -> Path:
-    """The artefact of a model of one class and three channels."""
-    return exported(1, 3)

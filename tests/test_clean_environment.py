@@ -1,0 +1,39 @@
+"""The runtime as a user installs it: a new virtual environment, the base dependencies, no torch."""
+
+import subprocess
+import sys
+from pathlib import Path
+
+from lvunet.data.phantom import phantom
+from lvunet.image import write_image
+
+ROOT = Path(__file__).parents[1]
+PROGRAM = """
+import importlib.util, sys, lvunet
+assert importlib.util.find_spec("torch") is None
+found = lvunet.load(sys.argv[1]).segment(sys.argv[2])
+assert found.mask.shape == (90, 120) and found.mask.dtype == "uint8"
+assert found.overlay().shape == (90, 120, 3)
+found.save(sys.argv[3])
+"""
+
+
+def run(*command: object) -> str:
+    ended = subprocess.run([str(part) for part in command], capture_output=True, text=True, check=False, cwd="/")
+    assert ended.returncode == 0, ended.stderr
+    return ended.stdout
+
+
+def test_a_model_segments_in_an_environment_without_torch(artefact: Path, tmp_path: Path) -> None:
+    run(sys.executable, "-m", "venv", tmp_path / "venv")
+    python = tmp_path / "venv" / "bin" / "python"
+    run(python, "-m", "pip", "install", "--quiet", ROOT)
+    write_image(tmp_path / "image.png", phantom("polyp", 0, (90, 120))[0])
+    run(python, "-c", PROGRAM, artefact, tmp_path / "image.png", tmp_path / "mask.png")
+    assert (tmp_path / "mask.png").exists()
+    lvunet = tmp_path / "venv" / "bin" / "lvunet"
+    assert "1 of 1" in run(lvunet, "segment", tmp_path / "image.png", "-m", artefact, "-o", tmp_path / "out")
+    assert "CVC-ColonDB" in run(lvunet, "data", "list")
+    refused = subprocess.run([lvunet, "train"], capture_output=True, text=True, check=False)
+    assert refused.returncode == 2
+    assert "pip install 'lvunet[train]'" in refused.stderr
