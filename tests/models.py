@@ -24,7 +24,7 @@ def picture(height: int, width: int, channels: int = 3) -> UInt8:
 @cache
 def trained_model(classes: int, in_channels: int) -> LVUNet:
     """At slope 1, with the statistics of some pictures, and logits of mean 0 and deviation 2 on them."""
-    torch.manual_seed(0)
+    torch.manual_seed(2)
     model = LVUNet(classes, in_channels)
     model.set_slope(1)
     for module in model.modules():

@@ -194,12 +194,12 @@ def test_what_is_no_training_log_is_refused(tmp_path: Path, content: str | None)
 
 def test_parity_shows_each_link_of_an_export() -> None:
     links = (
-        Link("trained -> folded", "logit", 1e-4, 2.13e-5, 1.0, 0),
-        Link("folded -> artefact", "probability", 1e-4, 2e-4, 0.9987, 3),
+        Link("trained -> folded", 1e-4, 2.13e-5, 1.0, 0),
+        Link("folded -> artefact", 1e-4, 2e-4, 0.9987, 3),
     )
     assert parity(links).rows == (
-        ("trained -> folded", "logit", "2.1e-05", "1e-04", "holds", "1.0000"),
-        ("folded -> artefact", "probability", "2.0e-04", "1e-04", "broken", "0.9987"),
+        ("trained -> folded", "2.1e-05", "1e-04", "holds", "1.0000"),
+        ("folded -> artefact", "2.0e-04", "1e-04", "broken", "0.9987"),
     )
 
 

@@ -7,9 +7,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from lvunet.card import Card
 from lvunet.errors import ConfigError, InputError, UnreadableImage
 from lvunet.fold import fold
-from lvunet.image import UInt8, encode_png
+from lvunet.image import encode_png
+from lvunet.model import LVUNet
 from lvunet.runtime import Segmenter
 from lvunet.runtime.onnx_backend import OnnxSegmenter
 from lvunet.runtime.torch_backend import TorchSegmenter
@@ -17,8 +19,9 @@ from models import card_of, picture, trained_model
 
 Exported = Callable[[int, int], Path]
 
+IMAGE = picture(40, 50)
 SIZES = [(352, 352), (333, 250), (40, 57), (256, 256), (1, 1), (300, 7)]
-AGREEMENT = 5e-5  # of a probability: float32 in another order, and a resize that places its weights in float32
+AGREEMENT = 1e-3  # of a probability, on noise: no picture is harder for a resize that computes in float32
 VARIANTS = [(1, 3), (3, 1), (2, 5)]  # classes, channels
 
 
@@ -82,7 +85,7 @@ class SegmenterContract(ABC):
         ]
         for array in wrong:
             with pytest.raises(InputError, match=rf"\(H, W, {channels}\)"):
-                segmenter(array)  # type: ignore[arg-type]
+                segmenter(array)
 
     def test_segment_takes_its_arrays_and_names_its_card(self, segmenter: Segmenter, channels: int) -> None:
         image = picture(40, 50, channels)
@@ -102,9 +105,6 @@ class SegmenterContract(ABC):
                 segmenter.segment(encode_png(IMAGE))
 
 
-IMAGE: UInt8 = picture(40, 50)
-
-
 class TestTrained(SegmenterContract):
     def make(self, exported: Exported, classes: int, in_channels: int) -> Segmenter:
         return TorchSegmenter(trained_model(classes, in_channels), card_of(classes, in_channels))
@@ -122,5 +122,4 @@ class TestOnnx(SegmenterContract):
 
 def test_a_network_in_training_mode_is_refused() -> None:
     with pytest.raises(ConfigError, match=r"call its \.eval\(\) first"):
-        TorchSegmenter(trained_model(1, 3).train(), card_of(1, 3))
-    trained_model(1, 3).eval()
+        TorchSegmenter(LVUNet(), Card())

@@ -40,8 +40,6 @@ class Link(Protocol):
     @property
     def name(self) -> str: ...
     @property
-    def quantity(self) -> str: ...
-    @property
     def max_abs_difference(self) -> float: ...
     @property
     def tolerance(self) -> float: ...
@@ -173,7 +171,6 @@ def parity(links: Sequence[Link]) -> Table:
     rows = tuple(
         (
             link.name,
-            link.quantity,
             f"{link.max_abs_difference:.1e}",
             f"{link.tolerance:.0e}",
             "holds" if link.holds else "broken",
@@ -181,8 +178,8 @@ def parity(links: Sequence[Link]) -> Table:
         )
         for link in links
     )
-    head = ("", "of a", "largest difference", "tolerance", "verdict", "lowest Dice")
-    note = "Largest absolute difference over all pixels of all images; Dice between the masks of the two forms."
+    head = ("", "largest difference", "tolerance", "verdict", "lowest Dice")
+    note = "Largest difference of a probability, over all pixels of all images; Dice between the masks of the two."
     return Table("One model, whatever its form", head, rows, note)
 
 

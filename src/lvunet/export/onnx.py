@@ -46,6 +46,7 @@ def to_onnx(network: nn.Module, card: Card) -> onnx.ModelProto:
     """Return a folded network of normalised pixels to logits as one ONNX model from image to probability, with card."""
     model = onnx.compose.merge_models(_head(card), _network(network, card), [("pixels", "pixels")])
     model = onnx.compose.merge_models(model, _tail(card), [("coarse", "coarse"), ("geometry", "geometry")])
+    del model.opset_import[1:]  # each part brought the same one
     model.graph.name = card.name
     model.producer_name, model.producer_version, model.doc_string = "lvunet", card.version, card.intended_use
     onnx.helper.set_model_props(model, {METADATA_KEY: card.to_json()})

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from torch import Tensor, nn
+from torch import nn
 
 from lvunet.card import Card
 from lvunet.errors import ConfigError
@@ -27,23 +27,12 @@ class TorchSegmenter(Segmenter):
         self._network = PixelsToProbability(network, card.mean, card.std).to(self._device)
 
     def __call__(self, image: UInt8, /) -> Float32:
-        pixels = self._pixels(image)
+        small = resize(checked(image, self.card), (self.card.size, self.card.size))
+        pixels = torch.from_numpy(to_channels(small, self.card.in_channels)).permute(2, 0, 1)  # (C, size, size)
         with torch.inference_mode():
-            probability: Float32 = self._network(pixels)[0].cpu().numpy()  # (K, size, size)
+            probability: Float32 = self._network(pixels[None].to(self._device))[0].cpu().numpy()  # (K, size, size)
         planes = np.stack([resize(plane, image.shape[:2]) for plane in probability])  # (K, H, W)
         return planes[0] if self.card.classes == 1 else planes
-
-    def logits(self, image: UInt8) -> Float32:
-        """Return the network's answer before sigmoid or softmax and at its own size, (K, size, size)."""
-        pixels = self._pixels(image)
-        with torch.inference_mode():
-            logits: Float32 = self._network.logits(pixels)[0].cpu().numpy()
-        return logits
-
-    def _pixels(self, image: UInt8) -> Tensor:
-        small = resize(checked(image, self.card), (self.card.size, self.card.size))
-        pixels = to_channels(small, self.card.in_channels)  # (size, size, C)
-        return torch.from_numpy(pixels).permute(2, 0, 1)[None].to(self._device)  # (1, C, size, size)
 
 
 def load_trained(path: str | Path, threads: int | None = None) -> TorchSegmenter:
