@@ -43,7 +43,7 @@ def main(run: Path, data: Path, dataset: str) -> None:
         facts = {
             "form": form,
             "dice_minus_trained": difference.mean,
-            "training": card.training,
+            "training": {key: value for key, value in card.training.items() if key != "seen"},
             "source_sha256": card.source_sha256,
             "parity": [asdict(link) for link in proof.links],
         }

@@ -1,4 +1,4 @@
-"""The README: its numbers are those of results/, its commands exist."""
+"""The README: its numbers are those of results/, its links lead somewhere."""
 
 import importlib.util
 from pathlib import Path

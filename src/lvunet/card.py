@@ -1,7 +1,7 @@
 """What a model says about itself: the one description inside every checkpoint and every exported artefact."""
 
 import json
-from dataclasses import asdict, dataclass, field, fields, replace
+from dataclasses import asdict, dataclass, field, fields
 from typing import TYPE_CHECKING, Any, Self
 
 from lvunet.errors import CheckpointError, ConfigError
@@ -43,6 +43,12 @@ class Card:
 
     def __post_init__(self) -> None:
         """Refuse what no network can have."""
+        numbers = (*self.mean, *self.std, self.threshold)
+        whole = (self.classes, self.in_channels, self.size)
+        if not all(isinstance(n, int | float) for n in numbers) or not all(type(n) is int for n in whole):
+            raise ConfigError("a card's mean, std and threshold are numbers; classes, in_channels and size whole ones.")
+        if not all(isinstance(name, str) for name in (self.name, *self.class_names)):
+            raise ConfigError("a card's names are words.")
         if not len(self.mean) == len(self.std) == self.in_channels:
             raise ConfigError(f"a card of {self.in_channels} channels needs as many values in mean and std.")
         if self.classes < 1 or self.size < 1 or not 0 <= self.threshold <= 1 or min(self.std) <= 0:
@@ -59,10 +65,6 @@ class Card:
         labels = probability >= self.threshold if self.classes == 1 else probability.argmax(axis=0)
         return labels.view("uint8") if self.classes == 1 else labels.astype("uint8")
 
-    def with_training(self, training: dict[str, Any]) -> Self:
-        """Return a copy that tells how the model was trained."""
-        return replace(self, training=training)
-
     def to_json(self) -> str:
         """Return the card as one line of JSON."""
         return json.dumps(asdict(self), sort_keys=True)
@@ -72,6 +74,8 @@ class Card:
         """Read a card; unknown keys, as of a newer version, and wrong types raise `CheckpointError`."""
         try:
             values: dict[str, Any] = json.loads(text)
+            if not isinstance(values, dict):
+                raise TypeError("it is not a table of keys and values")
             unknown = sorted(set(values) - {f.name for f in fields(cls)})
             if unknown:
                 raise CheckpointError(f"model card has unknown keys {unknown}: made by a newer lvunet? Upgrade it.")

@@ -6,17 +6,14 @@ Exit code 0: all done. 1: done, but some files were left out, and named. 2: not 
 import sys
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Literal
+from typing import Annotated, Literal
 
 from cyclopts import App, CycloptsError, Parameter
 
 from lvunet.card import INTENDED_USE, VERSION
-from lvunet.errors import LVUNetError
+from lvunet.errors import ConfigError, LVUNetError
 from lvunet.learn.config import TrainConfig
 from lvunet.screen import complain, progress, say, show
-
-if TYPE_CHECKING:
-    from lvunet.runtime.segmenter import Segmenter
 
 app = App(name="lvunet", help=f"LV-UNet. {INTENDED_USE}", version=f"lvunet {VERSION}. {INTENDED_USE}")
 data_app = App(name="data", help="Know the data: list the public sets, check a folder, split it.")
@@ -39,8 +36,11 @@ def main(arguments: Sequence[str] | None = None) -> None:
     except ModuleNotFoundError as error:
         complain(f"this command needs the package {error.name}: pip install 'lvunet[train]'")
         code = 2
+    except OSError as error:
+        complain(f"{error.strerror}: {error.filename}" if error.filename else str(error))
+        code = 2
     except KeyboardInterrupt:
-        complain("interrupted; what was finished is kept. Run the same command to go on.")
+        complain("interrupted. What was finished is kept; `train` and `demo` go on if run again.")
         code = 130
     sys.exit(code or 0)
 
@@ -68,17 +68,18 @@ def segment(
     from lvunet.runtime.segmenter import load
 
     if inputs == ("-",):
-        return _segment_stdin(load(model), output)
+        return _segment_stdin(model, output)
     segmenter = load(model, threads=1)
-    total, failed = len(find_images(inputs)), 0
-    drawn = output / "overlays" if overlays else None
-    with progress("segmenting", total) as advance:
+    if output.suffix.lower() == ".png":
+        raise ConfigError(f"-o {output}: give a folder; the masks keep the names of their images.")
+    done, failed, drawn = 0, 0, output / "overlays" if overlays else None
+    with progress("segmenting", len(find_images(inputs))) as advance:
         for result in segment_files(segmenter, inputs, output, drawn, workers or machine().cores):
             advance()
+            done, failed = done + 1, failed + bool(result.error)
             if result.error:
-                failed += 1
                 complain(result.error)
-    say(f"{total - failed} of {total} images segmented: {output}")
+    say(f"{done - failed} of {done} images segmented: {output}")
     return int(failed > 0)
 
 
@@ -105,8 +106,8 @@ def evaluate(
     *,
     data: Path,
     dataset: str | None = None,
-    protocol: str = "paper",
-    split_seed: int = 0,
+    protocol: str | None = None,
+    split_seed: int | None = None,
     part: Part = "test",
     against: str | None = None,
     output: Output | None = None,
@@ -116,33 +117,37 @@ def evaluate(
     Args:
         model: A model of the zoo by name, an exported .onnx, or a trained .safetensors.
         data: Folder with images/ and masks/, or an official archive as it unpacks.
-        dataset: A known set (lvunet data list): its committed split. Without, the folder is split as training would.
+        dataset: A known set (lvunet data list) or a table of splits. Default, as of the next two: as in the training.
         part: Which part of the split is scored; all scores every image of the folder.
         against: A second model: the difference on the same images, with its interval.
         output: Folder for scores.json, scores.md and report.html.
     """
-    from lvunet.data.selection import choose
+    from lvunet.data.selection import choose, seen_in_training, split_given
     from lvunet.evaluate import report
     from lvunet.evaluate.evidence import Evaluation, publish
-    from lvunet.evaluate.pictures import galleries
     from lvunet.evaluate.provenance import provenance
     from lvunet.evaluate.scoring import score
     from lvunet.runtime.segmenter import load
 
-    samples, split = choose(data, None if part == "all" else part, dataset, protocol, split_seed)
     segmenter, rival = load(model), load(against) if against else None
+    trained = segmenter.card.training
+    samples, split = choose(data, None if part == "all" else part, *split_given(trained, dataset, protocol, split_seed))
+    if part in ("test", "all") and (seen := seen_in_training(trained, samples)):
+        complain(
+            f"{len(seen)} of these {len(samples)} images were seen in training, such as {seen[0]}: scores flatter."
+        )
     with progress("scoring", len(samples) * (2 if rival else 1)) as advance:
         scores = score(segmenter, samples, progress=lambda _: advance())
         others = score(rival, samples, progress=lambda _: advance()) if rival else None
     evaluation = Evaluation(scores, dataset or data.resolve().name, split, provenance())
-    tables = [report.summary(evaluation), *([report.comparison(scores, others)] if others else [])]
+    tables = report.tables(evaluation, others)
     for table in tables:
-        show(table.title, table.head, table.rows)
+        show(table.title, table.head, table.rows, table.note)
+    say(f"{len(scores.images)} images of {evaluation.dataset}, {split}; {len(scores.unscored)} could not be scored")
     for case in scores.unscored:
-        complain(f"{case.id}: {case.reason}")
+        complain(case.reason if case.id in case.reason else f"{case.id}: {case.reason}")
     if output:
-        page = report.evaluation_page(evaluation, galleries(segmenter, samples, scores))
-        say(f"report: {publish(output, evaluation, tables, page)}")
+        say(f"report: {publish(output, evaluation, tables, report.pictured(evaluation, segmenter, samples))}")
     return int(bool(scores.unscored))
 
 
@@ -162,7 +167,7 @@ def export(model: Path, /, *, output: Output, to: Literal["onnx"] = "onnx", veri
     from lvunet.model import load_checkpoint
 
     network, card = load_checkpoint(model)
-    table = parity(export_onnx(network, card, output, pictures(verify_on)).links)
+    table = parity(export_onnx(network, card, output, pictures(verify_on, card.in_channels)).links)
     show(table.title, table.head, table.rows)
     say(f"{to}: {output}, {output.stat().st_size / 1e6:.2f} MB")
 
@@ -279,12 +284,14 @@ def demo(
     say(f"done: open {report}")
 
 
-def _segment_stdin(segmenter: "Segmenter", output: Path) -> int:
-    found = segmenter.segment(sys.stdin.buffer.read())
+def _segment_stdin(model: str, output: Path) -> int:
+    from lvunet.runtime.segmenter import load
+
+    found = load(model).segment(sys.stdin.buffer.read())
     if str(output) == "-":
         sys.stdout.buffer.write(found.to_png())
     else:
-        found.save(output / "stdin.png")
+        found.save(output if output.suffix.lower() == ".png" else output / "stdin.png")
     return 0
 
 

@@ -73,7 +73,15 @@ def read_mask(source: Source, classes: int = 1) -> UInt8:
         raise UnreadableImage(f"{_name(source)}: mask of {stored.dtype} {stored.shape}; give whole numbers, (H, W).")
     highest = int(stored.max())
     if classes > 1 and highest >= classes:
-        raise UnreadableImage(f"{_name(source)}: label {highest} in a mask of labels 0 to {classes - 1}.")
+        raise UnreadableImage(
+            f"{_name(source)}: label {highest} in a mask of labels 0 to {classes - 1}. "
+            "Is it of 0 and 255? Then one class is meant."
+        )
+    if classes == 1 and 1 < highest < FOREGROUND:
+        raise UnreadableImage(
+            f"{_name(source)}: its values end at {highest}, so it is no mask of 0 and 1, nor of 0 and 255. "
+            f"If they are labels, {highest + 1} classes are meant (--classes {highest + 1})."
+        )
     if classes == 1 and highest > 1:
         stored = stored >= (FOREGROUND if highest <= 255 else FOREGROUND * 256)
     return stored.astype(np.uint8)
@@ -192,11 +200,11 @@ def _pillow(source: str | Path | bytes | Image.Image) -> Iterator[Image.Image]:
     try:
         with nullcontext(source) if isinstance(source, Image.Image) else _open(source) as image:
             if Image.MAX_IMAGE_PIXELS is not None and image.width * image.height > Image.MAX_IMAGE_PIXELS:
-                raise Image.DecompressionBombError(f"{image.width} x {image.height} pixels")
+                raise Image.DecompressionBombError
             yield image
     except (Image.DecompressionBombError, Image.DecompressionBombWarning) as error:
         limit = f"{Image.MAX_IMAGE_PIXELS or 0:,}"
-        raise ImageTooLarge(f"{_name(source)}: {error}. The limit is {limit} pixels; crop or shrink it.") from error
+        raise ImageTooLarge(f"{_name(source)}: more than {limit} pixels; crop or shrink it.") from error
     except FileNotFoundError as error:
         raise UnreadableImage(f"{_name(source)}: no such file.") from error
     except Exception as error:  # on damaged bytes decoders raise anything: OSError, SyntaxError, struct.error, ...

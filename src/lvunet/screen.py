@@ -20,7 +20,7 @@ def complain(message: str) -> None:
     err.print(f"lvunet: {message}", style="red", markup=False, soft_wrap=True)
 
 
-def show(title: str, head: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
+def show(title: str, head: Sequence[str], rows: Sequence[Sequence[str]], note: str = "") -> None:
     """Print a table; the first column is words, the others numbers."""
     table = Table(title=title, title_justify="left", title_style="bold", box=None, pad_edge=False)
     for column in head:
@@ -28,6 +28,8 @@ def show(title: str, head: Sequence[str], rows: Sequence[Sequence[str]]) -> None
     for row in rows:
         table.add_row(*row)
     out.print(table)
+    if note:
+        say(note)
 
 
 @contextmanager

@@ -7,9 +7,11 @@ import pytest
 import torch
 from PIL import Image
 
+from lvunet.card import Card
 from lvunet.data.augment import Preset
 from lvunet.data.dataset import EpochSampler, SegmentationData
 from lvunet.data.registry import Sample
+from lvunet.errors import MismatchedPair, UnreadableImage
 
 SIZE = 64
 
@@ -29,7 +31,7 @@ def samples(tmp_path_factory: pytest.TempPathFactory) -> list[Sample]:
 
 
 def dataset(samples: list[Sample], augment: Preset, seed: int = 0) -> SegmentationData:
-    return SegmentationData(samples, SIZE, classes=1, augment=augment, seed=seed)
+    return SegmentationData(samples, Card(size=SIZE), augment, seed)
 
 
 def test_without_augmentation_a_sample_is_its_file(samples: list[Sample]) -> None:
@@ -102,5 +104,27 @@ def test_labels_of_several_classes_are_resized_by_the_largest_share(tmp_path: Pa
     Image.fromarray(labels).save(tmp_path / "m.png")
     Image.fromarray(np.zeros((8, 8, 3), np.uint8)).save(tmp_path / "i.png")
     sample = Sample("x", tmp_path / "i.png", (tmp_path / "m.png",))
-    _, mask = SegmentationData([sample], 4, classes=3, augment="none", seed=0)[0, 0]
+    _, mask = SegmentationData([sample], Card(size=4, classes=3), "none", seed=0)[0, 0]
     assert mask[0].tolist() == [[0, 0, 2, 2]] * 4
+
+
+def test_one_channel_reads_the_image_as_grey(samples: list[Sample]) -> None:
+    card = Card(size=SIZE, in_channels=1, mean=(0.4,), std=(0.2,))
+    pixels, mask = SegmentationData(samples, card, "none", seed=0)[0, 1]
+    assert pixels.shape == (1, SIZE, SIZE)
+    assert torch.equal(pixels == 255, mask == 1)
+
+
+def test_a_mask_of_another_size_stops_training_and_names_the_sample(samples: list[Sample], tmp_path: Path) -> None:
+    Image.fromarray(np.zeros((10, 20), np.uint8)).save(tmp_path / "mask.png")
+    wrong = Sample("odd", samples[0].image, (tmp_path / "mask.png",))
+    with pytest.raises(MismatchedPair, match=r"odd: the mask is \(10, 20\), but the image \(64, 64\)"):
+        dataset([*samples, wrong], "none")
+
+
+def test_labels_where_one_class_was_asked_for_are_refused_with_the_number_to_ask_for(
+    samples: list[Sample], tmp_path: Path
+) -> None:
+    Image.fromarray(np.full((SIZE, SIZE), 2, np.uint8)).save(tmp_path / "labels.png")
+    with pytest.raises(UnreadableImage, match="--classes 3"):
+        dataset([Sample("l", samples[0].image, (tmp_path / "labels.png",))], "none")

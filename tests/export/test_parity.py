@@ -8,7 +8,7 @@ import onnx
 import pytest
 import torch
 
-from lvunet.errors import ParityError
+from lvunet.errors import EmptyInput, ParityError
 from lvunet.export import Link, verify
 from lvunet.fold import fold
 from lvunet.image import Float32, UInt8
@@ -104,6 +104,11 @@ def test_masks_are_compared_by_dice(trained: TorchSegmenter, folded: TorchSegmen
 def test_two_empty_masks_agree(trained: TorchSegmenter) -> None:
     never = TorchSegmenter(trained_model(1, 3), replace(card_of(1, 3), threshold=1.0))
     assert verify(never, never, never, IMAGES).links[0].lowest_dice == 1
+
+
+def test_there_is_no_proof_without_an_image(trained: TorchSegmenter) -> None:
+    with pytest.raises(EmptyInput, match="at least one image"):
+        verify(trained, trained, trained, [])
 
 
 def test_a_link_that_is_not_a_number_does_not_hold() -> None:

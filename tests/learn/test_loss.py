@@ -28,3 +28,11 @@ def test_several_classes_take_softmax_cross_entropy_and_the_dice_of_the_foregrou
     loss = BCEDice(classes=3)
     assert loss(right, target).item() < 1e-5
     assert loss(right.roll(1, dims=1), target).item() == pytest.approx(0.5 * 40 + 1, abs=1e-3)
+
+
+def test_half_precision_logits_lose_nothing_in_the_loss() -> None:
+    torch.manual_seed(0)
+    logits = torch.randn(2, 1, 128, 128).bfloat16()
+    target = (torch.rand(2, 1, 128, 128) > 0.5).to(torch.uint8)
+    loss = BCEDice(classes=1)
+    assert loss(logits, target).item() == pytest.approx(loss(logits.float(), target).item(), abs=1e-7)

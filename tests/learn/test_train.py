@@ -3,6 +3,7 @@
 import csv
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -14,8 +15,11 @@ import pytest
 import torch
 
 from lvunet.data.phantom import write_phantoms
-from lvunet.errors import CheckpointError, ConfigError, NotFoldable
+from lvunet.data.registry import find_samples
+from lvunet.data.selection import seen_in_training
+from lvunet.errors import CheckpointError, ConfigError, NotFoldable, OutputError
 from lvunet.fold import fold
+from lvunet.image import read_image, write_image
 from lvunet.learn.config import TrainConfig
 from lvunet.learn.train import Run, train
 from lvunet.model import load_checkpoint
@@ -97,15 +101,67 @@ def test_a_folder_that_holds_another_run_is_refused_with_the_difference(finished
         run(phantoms, finished.folder, learning_rate=0.5)
 
 
+def test_a_run_does_not_go_on_with_other_images(finished: Run, phantoms: Path, tmp_path: Path) -> None:
+    changed, moved = tmp_path / "phantoms", tmp_path / "run"
+    shutil.copytree(phantoms, changed)
+    shutil.copytree(finished.folder, moved)
+    manifest = json.loads((moved / "manifest.json").read_text(encoding="utf-8"))
+    manifest["config"] |= {"data": str(changed), "out": str(moved)}
+    (moved / "manifest.json").write_text(json.dumps(manifest), encoding="utf-8")
+    used = changed / "images" / f"{manifest['split']['train'][0]}.png"
+    write_image(used, 255 - read_image(used))
+    with pytest.raises(ConfigError, match="other data_sha256"):
+        run(changed, moved)
+
+
+def test_a_damaged_run_is_named_as_such(finished: Run, phantoms: Path, tmp_path: Path) -> None:
+    for damaged in ("last.ckpt", "manifest.json"):
+        moved = tmp_path / damaged
+        shutil.copytree(finished.folder, moved)
+        manifest = json.loads((moved / "manifest.json").read_text(encoding="utf-8"))
+        manifest["config"]["out"] = str(moved)
+        (moved / "manifest.json").write_text(json.dumps(manifest), encoding="utf-8")
+        (moved / damaged).write_bytes((moved / damaged).read_bytes()[:100])
+        with pytest.raises(CheckpointError, match="damaged"):
+            run(phantoms, moved)
+
+
+def test_an_output_that_cannot_be_written_is_named(phantoms: Path, tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    with pytest.raises(OutputError, match="file"):
+        run(phantoms, tmp_path / "file" / "run")
+
+
+def test_ctrl_c_reaches_the_caller(phantoms: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def interrupt(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("lvunet.learn.module.DeepTraining.validation_step", interrupt)
+    with pytest.raises(KeyboardInterrupt):
+        run(phantoms, tmp_path)
+
+
+def test_a_model_knows_the_images_it_has_seen(finished: Run, phantoms: Path) -> None:
+    _, card = load_checkpoint(finished.best)
+    manifest = json.loads((finished.folder / "manifest.json").read_text(encoding="utf-8"))
+    seen = seen_in_training(card.training, find_samples(phantoms))
+    assert sorted(seen) == sorted(manifest["split"]["train"] + manifest["split"]["val"])
+
+
+def test_a_stopped_early_run_is_not_taken_up_again(phantoms: Path, tmp_path: Path) -> None:
+    changes: dict[str, Any] = {"epochs": 8, "deep": "none", "patience": 1, "learning_rate": 1e-12}
+    changes["final_learning_rate"] = 0
+    run(phantoms, tmp_path, **changes)
+    before = rows(tmp_path)
+    run(phantoms, tmp_path, **changes)
+    assert rows(tmp_path) == before
+    assert len(before) < 8
+
+
 def test_plain_training_ends_with_a_checkpoint_that_says_it_cannot_be_folded(phantoms: Path, tmp_path: Path) -> None:
     plain = run(phantoms, tmp_path, deep="none", epochs=1)
     with pytest.raises(NotFoldable, match="slope is 0"):
         fold(load_checkpoint(plain.best)[0])
-
-
-def test_a_run_without_progress_stops_early(phantoms: Path, tmp_path: Path) -> None:
-    run(phantoms, tmp_path, epochs=8, deep="none", patience=1, learning_rate=1e-12, final_learning_rate=0)
-    assert len(rows(tmp_path)) < 8
 
 
 @pytest.mark.slow

@@ -54,7 +54,8 @@ def compare_forms(model: LVUNet, card: Card, artefact: Path, threads: int = 1, r
     PyTorch gets float pixels; the artefact gets uint8, and its time includes resizing and normalising. `threads` holds
     for each. The networks are eager: `torch.compile` is another runtime.
     """
-    image = np.random.default_rng(0).integers(0, 256, (card.size, card.size, 3), dtype=np.uint8)
+    colours = 3 if card.in_channels == 1 else card.in_channels
+    image = np.random.default_rng(0).integers(0, 256, (card.size, card.size, colours), dtype=np.uint8)
     pixels = torch.from_numpy(image).permute(2, 0, 1)[None, : card.in_channels].float().contiguous()
     folded = fold(model)
     last = torch.channels_last
@@ -114,5 +115,5 @@ def measure_forms(checkpoint: Path | None, threads: int = 1, rounds: int = 30) -
         model.set_slope(1)
     with TemporaryDirectory() as folder:
         artefact = Path(folder) / "model.onnx"
-        export_onnx(model, card, artefact, pictures(None))
+        export_onnx(model, card, artefact, pictures(None, card.in_channels))
         return compare_forms(model, card, artefact, threads, rounds)

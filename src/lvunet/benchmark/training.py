@@ -22,6 +22,7 @@ from typing import Any, Literal
 import torch
 from torch.utils.data import DataLoader, Dataset
 
+from lvunet.card import Card
 from lvunet.data.dataset import decode
 from lvunet.data.manifest import Split, write_splits
 from lvunet.data.registry import Sample, find_samples
@@ -100,7 +101,7 @@ class _Listed(Dataset[Sample]):
 
 
 def _decode_batch(samples: Sequence[Sample]) -> tuple[torch.Tensor, torch.Tensor]:
-    pixels, masks = zip(*(decode(sample, SIZE, classes=1) for sample in samples), strict=True)
+    pixels, masks = zip(*(decode(sample, Card(size=SIZE)) for sample in samples), strict=True)
     return torch.stack(pixels), torch.stack(masks)
 
 

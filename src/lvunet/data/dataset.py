@@ -9,9 +9,11 @@ from torch import Tensor
 from torch.utils.data import Dataset, Sampler
 from torchvision import tv_tensors
 
+from lvunet.card import Card
 from lvunet.data.augment import Preset, augmentation
 from lvunet.data.registry import Sample
-from lvunet.image import read_image, read_masks, resize
+from lvunet.errors import MismatchedPair
+from lvunet.image import read_image, read_masks, resize, to_channels
 
 Key = tuple[int, int]  # (epoch, index)
 
@@ -23,12 +25,12 @@ class SegmentationData(Dataset[tuple[Tensor, Tensor]]):
     loaded before. So an interrupted run goes on as if it had not been.
     """
 
-    def __init__(self, samples: Sequence[Sample], size: int, classes: int, augment: Preset, seed: int) -> None:
+    def __init__(self, samples: Sequence[Sample], card: Card, augment: Preset, seed: int) -> None:
         self.ids = [sample.id for sample in samples]
         self.transform = augmentation(augment)
         self.seed = seed
         with ThreadPoolExecutor() as pool:
-            pairs = list(pool.map(lambda sample: decode(sample, size, classes), samples))
+            pairs = list(pool.map(lambda sample: decode(sample, card), samples))
         self.pixels = torch.stack([pixels for pixels, _ in pairs])  # (N, C, size, size)
         self.masks = torch.stack([mask for _, mask in pairs])  # (N, 1, size, size)
 
@@ -43,16 +45,21 @@ class SegmentationData(Dataset[tuple[Tensor, Tensor]]):
         return pixels.as_subclass(Tensor), mask.as_subclass(Tensor)
 
 
-def decode(sample: Sample, size: int, classes: int) -> tuple[Tensor, Tensor]:
-    """Read one sample at the size of the network: bilinear for the image, nearest-to-0.5 for the mask."""
-    image = resize(read_image(sample.image).astype(np.float32), (size, size))
-    truth = read_masks(sample.masks, classes)
-    if classes == 1:
-        mask = resize(truth.astype(np.float32), (size, size)) >= 0.5
+def decode(sample: Sample, card: Card) -> tuple[Tensor, Tensor]:
+    """Read one sample at the size of the network: pixels by the one resize, each mask pixel by the largest share.
+
+    Raises what `read_image` and `read_masks` do, and `MismatchedPair` where image and mask differ in size.
+    """
+    size = (card.size, card.size)
+    image, truth = read_image(sample.image), read_masks(sample.masks, card.classes)
+    if truth.shape != image.shape[:2]:
+        raise MismatchedPair(f"{sample.id}: the mask is {truth.shape}, but the image {image.shape[:2]}.")
+    if card.classes == 1:
+        mask = resize(truth.astype(np.float32), size) >= 0.5
     else:
-        shares = [resize((truth == k).astype(np.float32), (size, size)) for k in range(classes)]
+        shares = [resize((truth == label).astype(np.float32), size) for label in range(card.classes)]
         mask = np.argmax(shares, axis=0)
-    pixels = np.rint(image).astype(np.uint8).transpose(2, 0, 1)
+    pixels = np.rint(to_channels(resize(image, size), card.in_channels)).astype(np.uint8).transpose(2, 0, 1)
     return torch.from_numpy(np.ascontiguousarray(pixels)), torch.from_numpy(mask.astype(np.uint8)[None])
 
 

@@ -77,6 +77,8 @@ def load_split(source: str | Path, protocol: str = "paper", seed: int = 0) -> Sp
     """Return a committed split of a known data set, or one of a table that `write_splits` wrote (`.csv`)."""
     splits = {f"{split.protocol}-{split.seed}": split for split in load_splits(source)}
     wanted = f"{protocol}-{seed}"
+    if str(source).endswith(".csv") and len(splits) == 1:
+        return next(iter(splits.values()))
     if wanted not in splits:
         raise ConfigError(f"{source} has no split {wanted}." + did_you_mean(wanted, splits))
     return splits[wanted]

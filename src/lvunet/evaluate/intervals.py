@@ -82,6 +82,8 @@ def paired_difference(ours: Scores, theirs: Scores, metric: Metric) -> Interval:
 
     The order of the images does not matter. Raises `MismatchedPair` if the two tables are not of the same ids.
     """
+    if len(ours.class_names) != len(theirs.class_names):
+        raise MismatchedPair(f"{ours.model} and {theirs.model} have different classes; only equal ones compare.")
     rows, others = ({image.id: i for i, image in enumerate(scores.images)} for scores in (ours, theirs))
     odd = sorted(rows.keys() ^ others.keys())
     if odd:

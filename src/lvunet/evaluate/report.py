@@ -13,8 +13,9 @@ from lvunet.evaluate.evidence import Evaluation
 from lvunet.evaluate.intervals import paired_difference, score_interval
 from lvunet.evaluate.metrics import METRICS, POLICY, Metric
 from lvunet.evaluate.page import Block, Chart, Charts, Fact, Facts, Page, Prose, Table
+from lvunet.evaluate.pictures import galleries
 from lvunet.evaluate.provenance import Provenance
-from lvunet.evaluate.scoring import Scores
+from lvunet.evaluate.scoring import Case, Scores, Segmenter
 
 TITLES: dict[Metric, str] = {
     "dice": "Dice",
@@ -81,6 +82,11 @@ def evaluation_page(evaluation: Evaluation, more: Sequence[Block] = ()) -> Page:
     )
 
 
+def pictured(evaluation: Evaluation, segmenter: Segmenter, cases: Sequence[Case]) -> Page:
+    """Return the page of an evaluation with its worst and its median cases, which the model segments anew."""
+    return evaluation_page(evaluation, galleries(segmenter, cases, evaluation.scores))
+
+
 def headline(evaluation: Evaluation) -> Facts:
     """Return the numbers to leave with: Dice, IoU, HD95, and how often something was missed or made up."""
     images = evaluation.scores.images
@@ -124,6 +130,12 @@ def by_class(scores: Scores) -> tuple[Table, ...]:
         rows.append((name, f"{dice.mean:.3f}", dice.range_text(), *means))
     head = ("", "Dice", "95 % interval", *(TITLES[metric] for metric in METRICS[1:]))
     return (Table("Class by class", head, tuple(rows)),)
+
+
+def tables(evaluation: Evaluation, others: Scores | None = None) -> list[Table]:
+    """Return the summary, the classes where there are several, and the comparison where there is a second model."""
+    compared = [comparison(evaluation.scores, others)] if others else []
+    return [summary(evaluation), *by_class(evaluation.scores), *compared]
 
 
 def distribution(scores: Scores) -> Charts:

@@ -22,6 +22,7 @@ class TrainConfig(BaseModel):
     out: Path = Field(Path("runs/train"), description="folder of the run: checkpoints, logs, manifest")
 
     classes: int = Field(1, ge=1, description="1: foreground or not; K > 1: exclusive classes, 0 = background")
+    in_channels: Literal[1, 3] = Field(3, description="1 reads the images as grey")
     weights: str | None = Field("imagenet", description="backbone: imagenet (download), a file, or none (scratch)")
     size: int = Field(256, ge=32, description="side in pixels of the square that the network sees")
     augment: Literal["paper", "strong", "none"] = Field("paper", description="augmentation preset")
@@ -43,7 +44,7 @@ class TrainConfig(BaseModel):
     precision: Literal["32", "bf16"] = Field("32", description="bf16 pays on a GPU, not on a CPU")
     accelerator: Literal["auto", "cpu", "gpu"] = "auto"
     devices: int = Field(1, ge=1, description="processes; more than one trains data-parallel")
-    workers: int = Field(0, ge=0, description="loader processes; 0 suffices for the cached `paper` augmentation")
+    workers: int | None = Field(None, ge=0, description="loader processes [default: 1 for strong augmentation, else 0]")
 
     @model_validator(mode="before")
     @classmethod
@@ -52,6 +53,11 @@ class TrainConfig(BaseModel):
         return {
             key: None if value == "none" and key in ("weights", "dataset") else value for key, value in values.items()
         }
+
+    @property
+    def loader_processes(self) -> int:
+        """The processes that augment; turning and flipping what lies in memory needs none."""
+        return (1 if self.augment == "strong" else 0) if self.workers is None else self.workers
 
     @property
     def foldable(self) -> bool:

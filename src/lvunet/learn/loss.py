@@ -25,6 +25,7 @@ class BCEDice(nn.Module):
         )
 
     def forward(self, logits: Tensor, target: Tensor) -> Tensor:
+        logits = logits.float()  # sums over an image need more than the 8 bits of bfloat16
         if self.classes == 1:
             entropy = F.binary_cross_entropy_with_logits(logits, target.to(logits.dtype))
         else:

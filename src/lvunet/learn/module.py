@@ -1,5 +1,6 @@
 """LV-UNet as Lightning trains it: loss, score, optimiser, the slope of each epoch, and which epoch is kept."""
 
+from dataclasses import replace
 from pathlib import Path
 from time import perf_counter
 from typing import Any
@@ -90,12 +91,17 @@ class KeepBest(pl.Callback):
         self.run = run
         self.best, self.best_epoch, self.waited = -1.0, -1, 0
 
+    def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        """Do not go on with a run that has stopped early."""
+        patience = pl_module.config.patience if isinstance(pl_module, DeepTraining) else 0
+        trainer.should_stop = bool(patience) and self.waited >= patience
+
     def on_validation_epoch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         """Keep this epoch if it is eligible and the best so far."""
         if trainer.sanity_checking or not isinstance(pl_module, DeepTraining):
             return
         config = pl_module.config
-        if (self.run / "STOP").exists():
+        if trainer.strategy.reduce_boolean_decision((self.run / "STOP").exists(), all=False):
             trainer.should_stop = True
         if config.foldable and pl_module.slope != 1:
             return
@@ -104,12 +110,8 @@ class KeepBest(pl.Callback):
         if score > self.best:
             self.best, self.best_epoch, self.waited = score, pl_module.current_epoch, 0
             if trainer.is_global_zero:
-                training = {
-                    "config": config.model_dump(mode="json"),
-                    "epoch": self.best_epoch,
-                    "val_dice": round(score, 6),
-                }
-                card = pl_module.card.with_training(training)
+                chosen = {"epoch": self.best_epoch, "val_dice": round(score, 6)}
+                card = replace(pl_module.card, training=pl_module.card.training | chosen)
                 save_checkpoint(self.run / "best.safetensors", pl_module.network, card)
         if config.patience and self.waited >= config.patience:
             trainer.should_stop = True

@@ -1,12 +1,10 @@
 """From a folder of images and masks to `best.safetensors`: one run of deep training, by Lightning."""
 
-import hashlib
-import json
 import logging
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -18,17 +16,16 @@ from torch.utils.data import DataLoader
 
 from lvunet.card import IMAGENET_MEAN, IMAGENET_STD, Card
 from lvunet.data.dataset import EpochSampler, SegmentationData
-from lvunet.data.manifest import PARTS, Part, Split
-from lvunet.data.registry import find_samples
+from lvunet.data.manifest import Part
+from lvunet.data.registry import Sample, find_samples
 from lvunet.data.selection import split_of
 from lvunet.errors import CheckpointError, ConfigError
-from lvunet.evaluate.provenance import provenance
+from lvunet.evaluate.evidence import write_json
 from lvunet.learn.allocator import keep_freed_memory
 from lvunet.learn.config import TrainConfig
 from lvunet.learn.module import DeepTraining, EpochLog, KeepBest
+from lvunet.learn.record import MANIFEST, resumable, run_record, seen_images
 from lvunet.model import LVUNet
-
-LAST = "last.ckpt"
 
 
 @dataclass(frozen=True)
@@ -44,28 +41,29 @@ class Run:
 def train(config: TrainConfig, progress_bar: bool = True) -> Run:
     """Train, or go on with the interrupted run in `config.out`; raises any `LVUNetError`."""
     keep_freed_memory()
-    config.out.mkdir(parents=True, exist_ok=True)
-    last = _resumable(config)
-    pl.seed_everything(config.seed, verbose=False)
+    samples = find_samples(config.data)
     split = split_of(config.data, config.dataset, config.protocol, config.split_seed)
-    card = Card(
-        classes=config.classes,
-        class_names=_class_names(config.classes),
-        size=config.size,
-        mean=IMAGENET_MEAN,
-        std=IMAGENET_STD,
-    )
-    network = LVUNet(config.classes, card.in_channels, config.weights).to(memory_format=torch.channels_last)
-    module = DeepTraining(network, card, config)
-    _write_manifest(config, split)
+    used: dict[Part, list[Sample]] = {part: split.select(samples, part) for part in ("train", "val")}
+    record = run_record(config, split, used)
+    last = resumable(config.out, record)
+    pl.seed_everything(config.seed, verbose=False)
+    card = _card(config, seen_images(used))
+    network = LVUNet(card.classes, card.in_channels, config.weights).to(memory_format=torch.channels_last)
+    write_json(config.out / MANIFEST, record)
     keep_best = KeepBest(config.out)
     with _lightning_at_ease():
         trainer = _trainer(config, keep_best, progress_bar)
-        loaders = (_loader(config, split, "train", trainer), _loader(config, split, "val", trainer))
-        trainer.fit(module, *loaders, ckpt_path=last, weights_only=True)
+        loaders = (
+            _loader(config, card, "train", used["train"], trainer),
+            _loader(config, card, "val", used["val"], trainer),
+        )
+        try:
+            trainer.fit(DeepTraining(network, card, config), *loaders, ckpt_path=last, weights_only=True)
+        except SystemExit as end:  # so Lightning ends on Ctrl-C
+            raise KeyboardInterrupt from end
     if keep_best.best_epoch < 0:
         raise CheckpointError(
-            f"{config.out}: stopped before the slope reached 1, so nothing can be folded yet. Resume it."
+            f"{config.out}: stopped before the slope reached 1, so nothing can be folded yet. Run it again to go on."
         )
     return Run(config.out, config.out / "best.safetensors", keep_best.best, keep_best.best_epoch)
 
@@ -100,25 +98,37 @@ def _lightning_at_ease() -> Iterator[None]:
                 logger.setLevel(level)
 
 
-def _class_names(classes: int) -> tuple[str, ...]:
-    return ("foreground",) if classes == 1 else ("background", *(f"class {k}" for k in range(1, classes)))
+def _card(config: TrainConfig, seen: list[str]) -> Card:
+    rgb = config.in_channels == 3
+    return Card(
+        classes=config.classes,
+        class_names=("foreground",)
+        if config.classes == 1
+        else ("background", *(f"class {label}" for label in range(1, config.classes))),
+        in_channels=config.in_channels,
+        size=config.size,
+        mean=IMAGENET_MEAN if rgb else (sum(IMAGENET_MEAN) / 3,),
+        std=IMAGENET_STD if rgb else (sum(IMAGENET_STD) / 3,),
+        training={"config": config.model_dump(mode="json"), "seen": seen},
+    )
 
 
-def _loader(config: TrainConfig, split: Split, part: Part, trainer: pl.Trainer) -> DataLoader[object]:
-    training = part == "train"
-    samples = split.select(find_samples(config.data), part)
+def _loader(
+    config: TrainConfig, card: Card, part: Part, samples: list[Sample], trainer: pl.Trainer
+) -> DataLoader[object]:
     if not samples:
         raise ConfigError(f"{config.data}: the {part} part of the split is empty; give more images.")
-    preset = config.augment if training else "none"
-    data = SegmentationData(samples, config.size, config.classes, preset, config.seed)
+    training = part == "train"
+    data = SegmentationData(samples, card, config.augment if training else "none", config.seed)
     sampler = EpochSampler(len(data), config.seed, trainer.global_rank, trainer.world_size, shuffle=training)
+    processes = config.loader_processes if training else 0
     return DataLoader(
         data,
-        batch_size=min(config.batch_size, len(data)),
+        batch_size=min(config.batch_size, len(sampler)),
         sampler=sampler,
         drop_last=training,  # a last batch of one image has no batch statistics
-        num_workers=config.workers,
-        persistent_workers=config.workers > 0,
+        num_workers=processes,
+        persistent_workers=processes > 0,
         pin_memory=torch.cuda.is_available(),
     )
 
@@ -145,40 +155,3 @@ def _trainer(config: TrainConfig, keep_best: KeepBest, progress_bar: bool) -> pl
         enable_model_summary=False,
         log_every_n_steps=1_000_000,  # one row an epoch, not one a step
     )
-
-
-def _resumable(config: TrainConfig) -> Path | None:
-    """Return the checkpoint to go on from; a folder that holds another run is refused."""
-    manifest, last = config.out / "manifest.json", config.out / LAST
-    if not last.exists():
-        return None
-    before = json.loads(manifest.read_text(encoding="utf-8"))["config"] if manifest.exists() else {}
-    now = config.model_dump(mode="json")
-    changed = sorted(key for key in now if before.get(key) != now[key])
-    if changed:
-        raise ConfigError(
-            f"{config.out} holds a run with other {', '.join(changed)}. Give another `out`, or delete it."
-        )
-    return last
-
-
-def _sha256(config: TrainConfig, split: Split) -> str:
-    """The SHA-256 over the ids and the files, images and masks, of the training and validation parts."""
-    samples = find_samples(config.data)
-    digest = hashlib.sha256()
-    for part in ("train", "val"):
-        for sample in split.select(samples, part):
-            digest.update(sample.id.encode())
-            for path in (sample.image, *sample.masks):
-                digest.update(path.read_bytes())
-    return digest.hexdigest()
-
-
-def _write_manifest(config: TrainConfig, split: Split) -> None:
-    facts = {
-        "config": config.model_dump(mode="json"),
-        "data_sha256": _sha256(config, split),
-        "split": {part: list(split.part(part)) for part in PARTS},
-        "provenance": asdict(provenance()),
-    }
-    (config.out / "manifest.json").write_text(json.dumps(facts, indent=1), encoding="utf-8")
