@@ -3,8 +3,9 @@
 The trained form, the folded form and the ONNX artefact must agree within 0.0005 in mean Dice.
 """
 
+import json
 import sys
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 
 from lvunet.data.selection import choose, pictures
@@ -14,6 +15,7 @@ from lvunet.evaluate.provenance import provenance
 from lvunet.evaluate.scoring import score
 from lvunet.export.onnx import export_onnx
 from lvunet.fold import fold
+from lvunet.learn.record import MANIFEST
 from lvunet.model import load_checkpoint
 from lvunet.runtime.segmenter import load
 from lvunet.runtime.torch_backend import TorchSegmenter
@@ -25,7 +27,7 @@ TOLERANCE = 0.0005
 def main(run: Path, data: Path, dataset: str) -> None:
     """Write results/accuracy-<set>-<form>.json for each form, and refuse to if they differ."""
     model, card = load_checkpoint(run / "best.safetensors")
-    config = card.training["config"]
+    card, config = replace(card, name=run.name), card.training["config"]
     samples, split = choose(data, "test", dataset, config["protocol"], config["split_seed"])
     artefact = run / "model.onnx"
     proof = export_onnx(model, card, artefact, pictures(data / "images"))
@@ -44,6 +46,7 @@ def main(run: Path, data: Path, dataset: str) -> None:
             "form": form,
             "dice_minus_trained": difference.mean,
             "training": {key: value for key, value in card.training.items() if key != "seen"},
+            "training_commit": json.loads((run / MANIFEST).read_text(encoding="utf-8"))["provenance"]["commit"],
             "source_sha256": card.source_sha256,
             "parity": [asdict(link) for link in proof.links],
         }

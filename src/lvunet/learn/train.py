@@ -101,6 +101,7 @@ def _lightning_at_ease() -> Iterator[None]:
 def _card(config: TrainConfig, seen: list[str]) -> Card:
     rgb = config.in_channels == 3
     return Card(
+        name=config.out.resolve().name,
         classes=config.classes,
         class_names=("foreground",)
         if config.classes == 1
