@@ -10,6 +10,8 @@ from pathlib import Path
 
 PACKAGES = ("lvunet", "numpy", "pillow", "onnxruntime", "scipy", "torch", "torchvision")
 
+PACKAGE = Path(__file__).parents[1] / "__init__.py"
+
 
 @dataclass(frozen=True)
 class Machine:
@@ -52,8 +54,11 @@ def machine() -> Machine:
     )
 
 
-def commit(source: Path = Path(__file__)) -> str:
-    """Return the commit that `source` is of, with `-dirty` if files were edited since; empty if git tracks it not."""
+def commit(source: Path = PACKAGE) -> str:
+    """Return the commit that `source` is of; empty if git does not track it.
+
+    It ends in `-dirty` if a tracked file in its folder, or below, was edited since.
+    """
 
     def git(*arguments: str) -> str:
         command = ["git", "-C", str(source.parent), *arguments]
@@ -61,7 +66,8 @@ def commit(source: Path = Path(__file__)) -> str:
 
     try:
         git("ls-files", "--error-unmatch", source.name)  # an installed copy may lie inside somebody else's repository
-        return git("describe", "--always", "--dirty", "--abbrev=12", "--exclude=*")
+        edited = git("diff", "HEAD", "--name-only", "--", ".")
+        return git("rev-parse", "--short=12", "HEAD") + ("-dirty" if edited else "")
     except (OSError, subprocess.SubprocessError):
         return ""
 
