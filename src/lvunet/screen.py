@@ -1,5 +1,6 @@
 """How the command line speaks: results to standard output; complaints and progress to standard error."""
 
+import sys
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 
@@ -7,7 +8,8 @@ from rich.console import Console
 from rich.progress import Progress
 from rich.table import Table
 
-out, err = Console(highlight=False), Console(stderr=True, highlight=False)
+out = Console(highlight=False, width=None if sys.stdout.isatty() else 120)  # a file has room for a table
+err = Console(stderr=True, highlight=False)
 
 
 def say(message: str) -> None:
