@@ -14,8 +14,10 @@ import pytest
 from PIL import Image
 
 from lvunet import cli
-from lvunet.data.phantom import write_phantoms
+from lvunet.data.phantom import phantom, write_phantoms
+from lvunet.image import write_image
 from lvunet.learn.config import TrainConfig
+from lvunet.runtime.segmenter import load
 
 Ended = tuple[int, str, str]
 Lvunet = Callable[..., Ended]
@@ -170,3 +172,36 @@ def test_every_key_of_the_configuration_is_a_flag(lvunet: Lvunet) -> None:
     _, said, _ = lvunet("train", "--help")
     for key in TrainConfig.model_fields:
         assert f"--{key.replace('_', '-')}" in said
+
+
+def test_three_classes_in_grey_go_the_whole_path(lvunet: Lvunet, tmp_path: Path) -> None:
+    for k in range(16):
+        image, mask = phantom("ultrasound", k, (48, 64))
+        write_image(tmp_path / "data" / "images" / f"{k}.png", image)
+        write_image(tmp_path / "data" / "masks" / f"{k}.png", mask * np.uint8(1 + k % 2))
+    flags = ("--classes", 3, "--grey", "--weights", "none", "--size", 64, "--epochs", 1, "--batch-size", 4)
+    assert lvunet("train", "--data", tmp_path / "data", "--out", tmp_path / "run", *flags)[0] == 0
+    best, exported = tmp_path / "run" / "best.safetensors", tmp_path / "model.onnx"
+    assert "class 2" in lvunet("evaluate", best, "--data", tmp_path / "data")[1]
+    assert lvunet("export", best, "-o", exported)[0] == 0
+    found = load(exported).segment(tmp_path / "data" / "images" / "0.png")
+    assert found.probability.shape == (3, 48, 64)
+    np.testing.assert_allclose(found.probability.sum(axis=0), 1, atol=1e-5)
+    assert set(np.unique(found.mask).tolist()) <= {0, 1, 2}
+    code, _, complaint = lvunet("train", "--data", tmp_path / "data", "--out", tmp_path / "one", "--weights", "none")
+    assert code == 2
+    assert "--classes" in complaint
+
+
+def test_a_split_table_is_taken_by_train_and_evaluate_and_seen_images_are_named(
+    lvunet: Lvunet, phantoms: Path, tmp_path: Path
+) -> None:
+    table, run = tmp_path / "split.csv", tmp_path / "run"
+    assert lvunet("data", "split", phantoms, "-o", table, "--seed", 4)[0] == 0
+    flags = ("--dataset", table, "--out", run, "--weights", "none", "--size", 64, "--epochs", 1, "--batch-size", 3)
+    assert lvunet("train", "--data", phantoms, *flags)[0] == 0
+    code, _, complaint = lvunet("evaluate", run / "best.safetensors", "--data", phantoms)
+    assert code == 0
+    assert "seen in training" not in complaint
+    complaint = lvunet("evaluate", run / "best.safetensors", "--data", phantoms, "--part", "all")[2]
+    assert "of the 12 images were seen in training" in complaint

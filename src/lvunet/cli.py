@@ -133,9 +133,7 @@ def evaluate(
     trained = segmenter.card.training
     samples, split = choose(data, None if part == "all" else part, *split_given(trained, dataset, protocol, split_seed))
     if part in ("test", "all") and (seen := seen_in_training(trained, samples)):
-        complain(
-            f"{len(seen)} of these {len(samples)} images were seen in training, such as {seen[0]}: scores flatter."
-        )
+        complain(f"{len(seen)} of the {len(samples)} images were seen in training, such as {seen[0]}.")
     with progress("scoring", len(samples) * (2 if rival else 1)) as advance:
         scores = score(segmenter, samples, progress=lambda _: advance())
         others = score(rival, samples, progress=lambda _: advance()) if rival else None

@@ -22,7 +22,7 @@ class TrainConfig(BaseModel):
     out: Path = Field(Path("runs/train"), description="folder of the run: checkpoints, logs, manifest")
 
     classes: int = Field(1, ge=1, description="1: foreground or not; K > 1: exclusive classes, 0 = background")
-    in_channels: Literal[1, 3] = Field(3, description="1 reads the images as grey")
+    grey: bool = Field(False, description="read the images as grey: a network of one channel")
     weights: str | None = Field("imagenet", description="backbone: imagenet (download), a file, or none (scratch)")
     size: int = Field(256, ge=32, description="side in pixels of the square that the network sees")
     augment: Literal["paper", "strong", "none"] = Field("paper", description="augmentation preset")

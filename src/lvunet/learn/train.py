@@ -99,17 +99,16 @@ def _lightning_at_ease() -> Iterator[None]:
 
 
 def _card(config: TrainConfig, seen: list[str]) -> Card:
-    rgb = config.in_channels == 3
     return Card(
         name=config.out.resolve().name,
         classes=config.classes,
         class_names=("foreground",)
         if config.classes == 1
         else ("background", *(f"class {label}" for label in range(1, config.classes))),
-        in_channels=config.in_channels,
+        in_channels=1 if config.grey else 3,
         size=config.size,
-        mean=IMAGENET_MEAN if rgb else (sum(IMAGENET_MEAN) / 3,),
-        std=IMAGENET_STD if rgb else (sum(IMAGENET_STD) / 3,),
+        mean=(sum(IMAGENET_MEAN) / 3,) if config.grey else IMAGENET_MEAN,
+        std=(sum(IMAGENET_STD) / 3,) if config.grey else IMAGENET_STD,
         training={"config": config.model_dump(mode="json"), "seen": seen},
     )
 
