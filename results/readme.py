@@ -43,7 +43,7 @@ def latency() -> str:
     """Return the table of the forms of one network."""
     record = read("latency-forms.json")
     lines = [
-        "| form | median ms | p10 to p90 | times as fast |",
+        "| form | median ms | p10 to p90 | times as fast as the trained form |",
         "|---|---|---|---|",
         *(
             f"| {each['name']} | {each['median_ms']:.2f} | {each['p10_ms']:.2f} to {each['p90_ms']:.2f} "

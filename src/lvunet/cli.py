@@ -184,7 +184,6 @@ def benchmark(
     Args:
         model: The .safetensors of a training run; default: a new network, whose speed is the same.
         threads: Threads of each candidate.
-        rounds: Blocks of ten calls that each candidate gets in turn.
         json_file: Where to write the numbers with machine and commit.
     """
     from lvunet.benchmark.forms import measure_forms
@@ -194,10 +193,10 @@ def benchmark(
     from lvunet.evaluate.report import forms
 
     costs = measure_forms(model, threads, rounds)
-    table = forms(costs.rows())
-    show(table.title, table.head, table.rows)
+    table = forms(costs.rows(), costs.workload)
+    show(table.title, table.head, table.rows, table.note)
     if json_file:
-        write_json(json_file, record(costs.latencies, f"batch 1, {threads} thread(s)", provenance()))
+        write_json(json_file, record(costs.latencies, costs.workload, provenance()))
 
 
 @data_app.command(name="list")
@@ -233,7 +232,6 @@ def check(
     """Look for what spoils training and evaluation: unreadable files, wrong sizes, grey masks, duplicates, leaks.
 
     Args:
-        folder: Folder with images/ and masks/, or an official archive as it unpacks.
         dataset: A known set: also look for leaks between the parts of its committed split.
         json_file: Where to write the findings.
     """

@@ -119,3 +119,9 @@ class TestNoArtefactAppears:
         with pytest.raises(NotFoldable):
             export_onnx(LVUNet().eval(), card_of(1, 3), path, [picture(90, 70)])
         assert path.read_bytes() == artefact.read_bytes()
+
+
+def test_a_name_that_the_runtime_would_not_know_is_refused_first(tmp_path: Path) -> None:
+    with pytest.raises(OutputError, match=r"\.onnx"):
+        export_onnx(trained_model(1, 3), card_of(1, 3), tmp_path / "model.xyz", [picture(90, 70)])
+    assert list(tmp_path.iterdir()) == []

@@ -171,7 +171,8 @@ def test_a_run_killed_in_the_middle_of_an_epoch_goes_on_to_the_same_bits(phantom
     config = configure(phantoms, tmp_path / "killed", **changes)
     code = "import sys; from lvunet.learn.train import *; train(TrainConfig.model_validate_json(sys.argv[1]), False)"
     command = [sys.executable, "-c", code, config.model_dump_json()]
-    process = subprocess.Popen(command)
+    threads = os.environ | {"OMP_NUM_THREADS": str(torch.get_num_threads())}  # sums differ with their order
+    process = subprocess.Popen(command, env=threads)
     log = tmp_path / "killed" / "metrics.csv"
     while not log.exists() or len(log.read_text().splitlines()) < 8:
         assert process.poll() is None

@@ -26,15 +26,21 @@ CHANNELS_LAST, ONNX = "folded, PyTorch channels-last", "folded, ONNX Runtime"
 
 @dataclass(frozen=True)
 class FormCosts:
-    """The forms of one network, batch 1: latency in one alternating run, relative to the folded form in PyTorch."""
+    """The forms of one network, batch 1: latency in one alternating run, relative to the trained form in PyTorch."""
 
     latencies: tuple[Latency, ...]
+    side: int
     parameters: dict[str, int]
     multiply_adds: dict[str, int]
 
+    @property
+    def workload(self) -> str:
+        """What one call did, in words."""
+        threads = self.latencies[0].threads
+        return f"batch 1, {self.side} x {self.side}, {threads} thread{'s' if threads > 1 else ''}"
+
     def rows(self) -> tuple[Form, ...]:
-        """Return the rows of a report's table, relative to the trained form."""
-        trained_ms = self.latencies[0].median_ms
+        """Return the rows of a report's table."""
         return tuple(
             Form(
                 name=each.name,
@@ -42,7 +48,7 @@ class FormCosts:
                 multiply_adds=self.multiply_adds[each.name],
                 median_ms=each.median_ms,
                 p90_ms=each.p90_ms,
-                times_as_fast=trained_ms / each.median_ms,
+                times_as_fast=each.times_as_fast,
             )
             for each in self.latencies
         )
@@ -71,11 +77,12 @@ def compare_forms(model: LVUNet, card: Card, artefact: Path, threads: int = 1, r
     exported = OnnxSegmenter(artefact, threads)
     candidates[ONNX] = lambda: exported(image)
     with _torch_threads(threads):
-        latencies = measure(candidates, threads=threads, baseline=FOLDED, rounds=rounds)
+        latencies = measure(candidates, threads=threads, baseline=TRAINED, rounds=rounds)
     trained_costs, folded_costs = count(model, pixels), count(folded, pixels)
     costs = {name: trained_costs if name == TRAINED else folded_costs for name in candidates}
     return FormCosts(
         latencies=tuple(latencies),
+        side=card.size,
         parameters={name: parameters for name, (parameters, _) in costs.items()},
         multiply_adds={name: multiply_adds for name, (_, multiply_adds) in costs.items()},
     )

@@ -16,6 +16,7 @@ import torch
 from torch import nn
 
 from lvunet.card import Card
+from lvunet.errors import OutputError
 from lvunet.export.parity import ParityReport, verify
 from lvunet.fold import fold
 from lvunet.image import LUMA, UInt8, atomic_write
@@ -34,6 +35,8 @@ def export_onnx(model: LVUNet, card: Card, path: str | Path, images: Sequence[UI
 
     The file appears at `path` only once the proof has passed. Raises `NotFoldable`, `ParityError` and `OutputError`.
     """
+    if Path(path).suffix != ".onnx":
+        raise OutputError(f"{path}: end the name in .onnx; by that `lvunet.load` knows what it is.")
     card = replace(card, classes=model.classes, in_channels=model.in_channels, source_sha256=state_sha256(model))
     folded = fold(model)
     with atomic_write(path) as partial:

@@ -42,19 +42,19 @@ def seen_images(used: Mapping[Part, Sequence[Sample]]) -> list[str]:
     return sorted({image_hash(sample.image) for samples in used.values() for sample in samples})
 
 
-def resumable(folder: Path, record: Mapping[str, Any]) -> Path | None:
-    """Return the checkpoint of an interrupted run to go on from, None where there is none.
+def resumable(folder: Path, record: Mapping[str, Any]) -> tuple[Path | None, int]:
+    """Return the checkpoint of an interrupted run to go on from, None where there is none, and the epoch to go on with.
 
     Raises `ConfigError` if the folder holds a run of other settings or data, `CheckpointError` if it is damaged.
     """
     last = folder / LAST
     if not last.exists():
-        return None
+        return None, 0
     try:
         before, now = json.loads((folder / MANIFEST).read_text(encoding="utf-8")), json.loads(json.dumps(record))
         changed = [key for key in now["config"] if before["config"].get(key) != now["config"][key]]
         changed += [key for key in ("data_sha256", "split") if before[key] != now[key]]
-        torch.load(last, map_location="cpu", weights_only=True)
+        epoch = int(torch.load(last, map_location="cpu", weights_only=True)["epoch"]) + 1
     except (
         OSError,
         EOFError,
@@ -68,4 +68,4 @@ def resumable(folder: Path, record: Mapping[str, Any]) -> Path | None:
         raise CheckpointError(f"{folder}: this run is damaged ({error}). Delete it, or give another --out.") from error
     if changed:
         raise ConfigError(f"{folder} holds a run with other {', '.join(changed)}. Give another --out, or delete it.")
-    return last
+    return last, epoch

@@ -44,8 +44,11 @@ def train(config: TrainConfig, progress_bar: bool = True) -> Run:
     samples = find_samples(config.data)
     split = split_of(config.data, config.dataset, config.protocol, config.split_seed)
     used: dict[Part, list[Sample]] = {part: split.select(samples, part) for part in ("train", "val")}
+    for part, of_part in used.items():
+        if not of_part:
+            raise ConfigError(f"{config.data}: the {part} part of the split is empty; give more images.")
     record = run_record(config, split, used)
-    last = resumable(config.out, record)
+    last, epoch = resumable(config.out, record)
     pl.seed_everything(config.seed, verbose=False)
     card = _card(config, seen_images(used))
     network = LVUNet(card.classes, card.in_channels, config.weights).to(memory_format=torch.channels_last)
@@ -54,8 +57,8 @@ def train(config: TrainConfig, progress_bar: bool = True) -> Run:
     with _lightning_at_ease():
         trainer = _trainer(config, keep_best, progress_bar)
         loaders = (
-            _loader(config, card, "train", used["train"], trainer),
-            _loader(config, card, "val", used["val"], trainer),
+            _loader(config, SegmentationData(used["train"], card, config.augment, config.seed), trainer, epoch),
+            _loader(config, SegmentationData(used["val"], card, "none", config.seed), trainer),
         )
         try:
             trainer.fit(DeepTraining(network, card, config), *loaders, ckpt_path=last, weights_only=True)
@@ -114,13 +117,12 @@ def _card(config: TrainConfig, seen: list[str]) -> Card:
 
 
 def _loader(
-    config: TrainConfig, card: Card, part: Part, samples: list[Sample], trainer: pl.Trainer
+    config: TrainConfig, data: SegmentationData, trainer: pl.Trainer, epoch: int | None = None
 ) -> DataLoader[object]:
-    if not samples:
-        raise ConfigError(f"{config.data}: the {part} part of the split is empty; give more images.")
-    training = part == "train"
-    data = SegmentationData(samples, card, config.augment if training else "none", config.seed)
+    """Return the loader of validation, or of training from `epoch` on: its processes draw before Lightning says so."""
+    training = epoch is not None
     sampler = EpochSampler(len(data), config.seed, trainer.global_rank, trainer.world_size, shuffle=training)
+    sampler.set_epoch(epoch or 0)
     processes = config.loader_processes if training else 0
     return DataLoader(
         data,
