@@ -1,0 +1,5 @@
+"""`python -m lvunet.cli` is `lvunet`."""
+
+from lvunet.cli import main
+
+main()

@@ -1,0 +1,40 @@
+"""All commands under one name.
+
+Exit code 0: all done. 1: done, but some files were left out, and named. 2: not done, and why. 130: interrupted.
+"""
+
+import sys
+from collections.abc import Sequence
+
+from cyclopts import App, CycloptsError
+
+from lvunet.card import INTENDED_USE, VERSION
+from lvunet.cli import data, model, training
+from lvunet.errors import LVUNetError
+from lvunet.screen import complain
+
+app = App(name="lvunet", help=f"LV-UNet. {INTENDED_USE}", version=f"lvunet {VERSION}. {INTENDED_USE}")
+for command in (model.segment, training.train, training.evaluate, model.export, model.benchmark, model.demo):
+    app.command(command)
+app.command(data.app)
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Run a command line, by default that of the process, and exit."""
+    try:
+        code = app(sys.argv[1:] if arguments is None else arguments, exit_on_error=False, result_action="return_value")
+    except CycloptsError:
+        code = 2  # cyclopts has said what is wrong
+    except LVUNetError as error:
+        complain(str(error))
+        code = 2
+    except ModuleNotFoundError as error:
+        complain(f"this command needs the package {error.name}: pip install 'lvunet[train]'")
+        code = 2
+    except OSError as error:
+        complain(f"{error.strerror}: {error.filename}" if error.filename else str(error))
+        code = 2
+    except KeyboardInterrupt:
+        complain("interrupted. What was finished is kept; `train` and `demo` go on if run again.")
+        code = 130
+    sys.exit(code or 0)

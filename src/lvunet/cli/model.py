@@ -1,0 +1,123 @@
+"""`lvunet segment`, `export`, `benchmark` and `demo`: a trained model at work."""
+
+import sys
+from pathlib import Path
+from typing import Annotated, Literal
+
+from cyclopts import Parameter
+
+from lvunet.errors import ConfigError
+from lvunet.screen import complain, progress, say, show
+
+Output = Annotated[Path, Parameter(name=["--output", "-o"])]
+
+
+def segment(
+    *inputs: Annotated[str, Parameter(allow_leading_hyphen=True)],
+    model: Annotated[str, Parameter(name=["--model", "-m"])],
+    output: Annotated[Path, Parameter(name=["--output", "-o"], allow_leading_hyphen=True)],
+    overlays: bool = False,
+    workers: int | None = None,
+) -> int:
+    """Outline a structure in images: one mask a file, and a table of areas.
+
+    Args:
+        inputs: Images, folders (searched through), globs; a single - reads an image from standard input.
+        model: A model of the zoo by name, an exported .onnx, or a trained .safetensors.
+        output: Folder for the masks (PNG, at the size of their images) and areas.csv; - writes to standard output.
+        overlays: Also write pictures with the outline drawn in.
+        workers: Images at a time, one thread each; default: one a core.
+    """
+    from lvunet.evaluate.provenance import machine
+    from lvunet.image import find_images
+    from lvunet.runtime.batch import segment_files
+    from lvunet.runtime.segmenter import load
+
+    if inputs == ("-",):
+        return _segment_stdin(model, output)
+    segmenter = load(model, threads=1)
+    if output.suffix.lower() == ".png":
+        raise ConfigError(f"-o {output}: give a folder; the masks keep the names of their images.")
+    done, failed, drawn = 0, 0, output / "overlays" if overlays else None
+    with progress("segmenting", len(find_images(inputs))) as advance:
+        for result in segment_files(segmenter, inputs, output, drawn, workers or machine().cores):
+            advance()
+            done, failed = done + 1, failed + bool(result.error)
+            if result.error:
+                complain(result.error)
+    say(f"{done - failed} of {done} images segmented: {output}")
+    return int(failed > 0)
+
+
+def export(model: Path, /, *, output: Output, to: Literal["onnx"] = "onnx", verify_on: Path | None = None) -> None:
+    """Fold a trained checkpoint and write it for a runtime, once it is proven to compute the same.
+
+    Args:
+        model: The .safetensors of a training run.
+        output: The file to write.
+        to: The target.
+        verify_on: Images for the proof, best your own: a folder. Default: phantoms.
+    """
+    from lvunet.data.selection import pictures
+    from lvunet.evaluate.report import parity
+    from lvunet.export.onnx import export_onnx
+    from lvunet.model import load_checkpoint
+
+    network, card = load_checkpoint(model)
+    table = parity(export_onnx(network, card, output, pictures(verify_on, card.in_channels)).links)
+    show(table.title, table.head, table.rows)
+    say(f"{to}: {output}, {output.stat().st_size / 1e6:.2f} MB")
+
+
+def benchmark(
+    model: Path | None = None,
+    /,
+    *,
+    threads: int = 1,
+    rounds: int = 30,
+    json_file: Annotated[Path | None, Parameter(name="--json")] = None,
+) -> None:
+    """Measure the trained form, the folded form and ONNX against each other, in one alternating run.
+
+    Args:
+        model: The .safetensors of a training run; default: a new network, whose speed is the same.
+        threads: Threads of each candidate.
+        json_file: Where to write the numbers with machine and commit.
+    """
+    from lvunet.benchmark.forms import measure_forms
+    from lvunet.benchmark.latency import record
+    from lvunet.evaluate.evidence import write_json
+    from lvunet.evaluate.provenance import provenance
+    from lvunet.evaluate.report import forms
+
+    costs = measure_forms(model, threads, rounds)
+    table = forms(costs.rows(), costs.workload)
+    show(table.title, table.head, table.rows, table.note)
+    if json_file:
+        write_json(json_file, record(costs.latencies, costs.workload, provenance()))
+
+
+def demo(
+    *, data: Path | None = None, output: Annotated[Path, Parameter(name=["--out", "--output", "-o"])] = Path("demo")
+) -> None:
+    """Show the whole path on phantoms, or on your own images: train, fold, export, prove, evaluate, segment, report.
+
+    Args:
+        data: Folder with images/ and masks/; default: phantoms that the program draws.
+        output: Folder for everything.
+    """
+    from lvunet.demo import demo as run_demo
+
+    report = run_demo(output, data, say)
+    say(f"done: open {report}")
+
+
+def _segment_stdin(model: str, output: Path) -> int:
+    from lvunet.runtime.segmenter import load
+
+    found = load(model).segment(sys.stdin.buffer.read())
+    if str(output) == "-":
+        sys.stdout.buffer.write(found.to_png())
+    else:
+        found.save(output if output.suffix.lower() == ".png" else output / "stdin.png")
+    return 0
