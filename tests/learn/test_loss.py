@@ -2,10 +2,13 @@
 
 import math
 
+import numpy as np
 import pytest
 import torch
+from scipy.ndimage import uniform_filter
 
-from lvunet.learn.loss import BCEDice
+from lvunet.errors import ConfigError
+from lvunet.learn.loss import BCEDice, loss_of
 
 
 def test_one_class_is_half_cross_entropy_plus_dice_of_each_image() -> None:
@@ -36,3 +39,22 @@ def test_half_precision_logits_lose_nothing_in_the_loss() -> None:
     target = (torch.rand(2, 1, 128, 128) > 0.5).to(torch.uint8)
     loss = BCEDice(classes=1)
     assert loss(logits, target).item() == pytest.approx(loss(logits.float(), target).item(), abs=1e-7)
+
+
+def test_the_loss_of_pranet_is_its_formula_with_a_window_of_31() -> None:
+    torch.manual_seed(1)
+    logits, target = torch.randn(2, 1, 40, 36), (torch.rand(2, 1, 40, 36) > 0.7).to(torch.uint8)
+    target[1] = 0
+    expected = []
+    for logit, mask in zip(logits.double().numpy()[:, 0], target.double().numpy()[:, 0], strict=True):
+        weight = 1 + 5 * abs(uniform_filter(mask, 31, mode="constant") - mask)
+        p = 1 / (1 + np.exp(-logit))
+        entropy = -(mask * np.log(p) + (1 - mask) * np.log(1 - p))
+        shared, either = (weight * p * mask).sum(), (weight * (p + mask)).sum()
+        expected.append((weight * entropy).sum() / weight.sum() + 1 - (shared + 1) / (either - shared + 1))
+    assert loss_of("structure", 1)(logits, target).item() == pytest.approx(np.mean(expected), abs=1e-5)
+
+
+def test_the_loss_of_pranet_is_refused_for_several_classes() -> None:
+    with pytest.raises(ConfigError, match="loss = 'structure' is for one class, not 3"):
+        loss_of("structure", 3)

@@ -194,3 +194,22 @@ def test_two_processes_train_one_network(phantoms: Path, tmp_path: Path) -> None
     subprocess.run([sys.executable, str(script), config.model_dump_json()], check=True, env=environment, timeout=240)
     assert load_checkpoint(config.out / "best.safetensors")[0].slope == 1
     assert len(rows(config.out)) == 4
+
+
+def test_a_run_may_validate_every_other_epoch_and_is_stopped_and_resumed_there(phantoms: Path, tmp_path: Path) -> None:
+    whole = run(phantoms, tmp_path / "whole", validate_every=2, epochs=6)
+    assert [row["val_dice"] != "" for row in rows(whole.folder)] == [False, True] * 3
+    assert whole.epoch in (3, 5)
+    stopped = tmp_path / "stopped"
+    stopped.mkdir()
+    (stopped / "STOP").touch()
+    with pytest.raises(CheckpointError, match="before the slope reached 1"):
+        run(phantoms, stopped, validate_every=2, epochs=6)
+    assert len(rows(stopped)) == 2
+    (stopped / "STOP").unlink()
+    assert same(run(phantoms, stopped, validate_every=2, epochs=6).best, whole.best)
+
+
+def test_fine_tuning_keeps_the_slope_at_one(phantoms: Path, tmp_path: Path) -> None:
+    run(phantoms, tmp_path, deep="done", epochs=2)
+    assert [row["slope"] for row in rows(tmp_path)] == ["1.0", "1.0"]

@@ -1,48 +1,52 @@
-"""Samples as tensors: decoded and resized once, kept in memory, augmented by a random stream of their own."""
+"""Samples as batches: decoded and resized once, kept in the memory of the device, augmented by a stream of their own."""
 
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from typing import Self
 
 import numpy as np
 import torch
 from torch import Tensor
 from torch.utils.data import Dataset, Sampler
-from torchvision import tv_tensors
 
 from lvunet.card import Card
-from lvunet.data.augment import Preset, augmentation
+from lvunet.data.augment import Batch, Preset, augmented
 from lvunet.data.registry import Sample
 from lvunet.errors import MismatchedPair
 from lvunet.image import read_image, read_masks, resize, to_channels
 
-Key = tuple[int, int]  # (epoch, index)
+Key = tuple[int, list[int]]  # (epoch, indices of one batch)
 
 
-class SegmentationData(Dataset[tuple[Tensor, Tensor]]):
-    """Pairs of uint8 pixels (C, size, size) and uint8 class indices (1, size, size), by (epoch, index).
+class SegmentationData(Dataset[Batch]):
+    """Batches of pixels (B, C, size, size), 0..255, and uint8 class indices (B, 1, size, size), by (epoch, indices).
 
-    What is random in a sample depends on (seed, epoch, index) alone: not on the worker that loads it, nor on what was
-    loaded before. So an interrupted run goes on as if it had not been.
+    What is random in a batch depends on (seed, epoch, indices) alone, not on what was drawn before. So an interrupted
+    run goes on as if it had not been. Raises what `decode` does.
     """
 
     def __init__(self, samples: Sequence[Sample], card: Card, augment: Preset, seed: int) -> None:
         self.ids = [sample.id for sample in samples]
-        self.transform = augmentation(augment)
+        self.augment: Preset = augment
         self.seed = seed
         with ThreadPoolExecutor() as pool:
             pairs = list(pool.map(lambda sample: decode(sample, card), samples))
         self.pixels = torch.stack([pixels for pixels, _ in pairs])  # (N, C, size, size)
         self.masks = torch.stack([mask for _, mask in pairs])  # (N, 1, size, size)
 
+    def to(self, device: torch.device) -> Self:
+        """Move pixels and masks to where the network is, once and for all."""
+        self.pixels, self.masks = self.pixels.to(device), self.masks.to(device)
+        return self
+
     def __len__(self) -> int:
         return len(self.ids)
 
-    def __getitem__(self, key: Key) -> tuple[Tensor, Tensor]:
-        epoch, index = key
-        with torch.random.fork_rng(devices=[]):
-            torch.manual_seed(hash((self.seed, epoch, index)) % 2**63)
-            pixels, mask = self.transform(tv_tensors.Image(self.pixels[index]), tv_tensors.Mask(self.masks[index]))
-        return pixels.as_subclass(Tensor), mask.as_subclass(Tensor)
+    def __getitem__(self, key: Key) -> Batch:
+        epoch, indices = key
+        generator = torch.Generator().manual_seed(hash((self.seed, epoch, *indices)) % 2**63)
+        chosen = torch.tensor(indices).to(self.pixels.device, non_blocking=True)
+        return augmented(self.augment, (self.pixels[chosen], self.masks[chosen]), generator)
 
 
 def decode(sample: Sample, card: Card) -> tuple[Tensor, Tensor]:
@@ -63,14 +67,20 @@ def decode(sample: Sample, card: Card) -> tuple[Tensor, Tensor]:
     return torch.from_numpy(np.ascontiguousarray(pixels)), torch.from_numpy(mask.astype(np.uint8)[None])
 
 
-class EpochSampler(Sampler[Key]):
-    """Gives (epoch, index) in an order that depends on (seed, epoch) alone, one share to each of `shares` processes.
+class EpochBatches(Sampler[Key]):
+    """Gives (epoch, indices) in an order that depends on (seed, epoch) alone, one share to each of `shares` processes.
 
-    The last indices are repeated where the number does not divide, so that every process makes as many steps.
+    The last indices are repeated where the number does not divide, so that every process makes as many steps. Training
+    shuffles, and leaves out a last batch that is not full: one image has no batch statistics.
     """
 
-    def __init__(self, length: int, seed: int, share: int = 0, shares: int = 1, shuffle: bool = True) -> None:
-        self.length, self.seed, self.share, self.shares, self.shuffle = length, seed, share, shares, shuffle
+    def __init__(
+        self, length: int, batch_size: int, seed: int, share: tuple[int, int] = (0, 1), *, training: bool = True
+    ) -> None:
+        self.length, self.seed, self.training = length, seed, training
+        self.share, self.shares = share
+        self.images = -(-length // self.shares)
+        self.batch_size = min(batch_size, self.images)
         self.epoch = 0
 
     def set_epoch(self, epoch: int) -> None:
@@ -78,11 +88,11 @@ class EpochSampler(Sampler[Key]):
         self.epoch = epoch
 
     def __len__(self) -> int:
-        return -(-self.length // self.shares)
+        return self.images // self.batch_size if self.training else -(-self.images // self.batch_size)
 
     def __iter__(self) -> Iterator[Key]:
         generator = torch.Generator().manual_seed(hash((self.seed, self.epoch)) % 2**63)
-        order = torch.randperm(self.length, generator=generator) if self.shuffle else torch.arange(self.length)
-        wrapped = order[torch.arange(len(self) * self.shares) % self.length]
-        for index in wrapped[self.share :: self.shares].tolist():
-            yield self.epoch, index
+        order = torch.randperm(self.length, generator=generator) if self.training else torch.arange(self.length)
+        wrapped = order[torch.arange(self.images * self.shares) % self.length][self.share :: self.shares]
+        for batch in wrapped.split(self.batch_size)[: len(self)]:
+            yield self.epoch, batch.tolist()

@@ -11,11 +11,21 @@ from lvunet.image import IMAGE_SUFFIXES
 
 
 @dataclass(frozen=True)
+class Published:
+    """What the paper reports of a set by its own pooled metric (`evaluate.metrics.paper_iou`), 0..1."""
+
+    iou: float
+    dice: float
+
+
+@dataclass(frozen=True)
 class DataSet:
     """What is known of a public set, which the user fetches himself and whose terms bind him.
 
     `images` is the expected count, of which the committed splits list `listed`; `sizes` are the official ones in
     pixels, width x height. `terms` and `url` say where they were not verified. No official checksum is known.
+    `goal_dice` is the mean Dice an image that a full training is to reach, for BUSI over its lesions alone. It and
+    `published` are for splits of protocol "paper"; their sources are `GOAL_SOURCE` and `PUBLISHED_SOURCE`.
     """
 
     name: str
@@ -29,9 +39,13 @@ class DataSet:
     terms: str
     url: str
     notes: tuple[str, ...]
+    goal_dice: float
+    published: Published | None = None  # None: no figure could be found
 
 
 UNVERIFIED = "(recalled, not verified here: read the owner's page)"
+PUBLISHED_SOURCE = "arXiv 2408.16886, at second hand: RoCU-Net's scripts/plot_accuracy_params.py, not its table"
+GOAL_SOURCE = "issue 3 of this project"
 
 DATASETS: dict[str, DataSet] = {
     entry.name: entry
@@ -51,6 +65,8 @@ DATASETS: dict[str, DataSet] = {
                 "4 pairs show one polyp at nearly one moment; 3 of them are nearly equal pictures",
                 "the official masks are JPEG: read them as foreground from 128 on",
             ),
+            goal_dice=0.915,
+            published=Published(iou=0.8069, dice=0.8917),
         ),
         DataSet(
             "cvc-clinicdb",
@@ -64,6 +80,8 @@ DATASETS: dict[str, DataSet] = {
             terms="research and education only, no commercial use (the README in the archive)",
             url=f"https://polyp.grand-challenge.org/CVCClinicDB/ {UNVERIFIED}",
             notes=("29 sequences, each of one polyp: a random split of frames leaks, the grouped one does not",),
+            goal_dice=0.950,
+            published=Published(iou=0.8514, dice=0.9183),
         ),
         DataSet(
             "cvc-colondb",
@@ -83,6 +101,8 @@ DATASETS: dict[str, DataSet] = {
                 "frame 380 is a picture of four flat colours, not tissue, in the copy seen here",
                 "copies numbered from 0 follow another order: their ids are not those of the splits",
             ),
+            goal_dice=0.920,
+            published=Published(iou=0.7964, dice=0.8808),
         ),
         DataSet(
             "isic2016",
@@ -99,6 +119,7 @@ DATASETS: dict[str, DataSet] = {
                 "official split: 900 training, 379 test images",
                 "the splits list the 749 + 305 ids that were at hand, so scores are not comparable with published ones",
             ),
+            goal_dice=0.928,
         ),
         DataSet(
             "busi",
@@ -116,6 +137,7 @@ DATASETS: dict[str, DataSet] = {
                 "332 images are in 145 groups of one scene, 8 of the groups under two classes: use the grouped split",
                 "benign_433 and malignant_145 are the same image",
             ),
+            goal_dice=0.82,
         ),
     )
 }

@@ -1,6 +1,8 @@
 """Which samples a job works on: one part of a split of a folder, the same for training and for evaluation."""
 
+import re
 from collections.abc import Iterable, Mapping
+from dataclasses import replace
 from hashlib import sha256
 from pathlib import Path
 from typing import Any
@@ -14,11 +16,55 @@ from lvunet.errors import ConfigError
 from lvunet.image import UInt8, find_images, read_image
 
 PICTURES = 12
+UNION = "+"
+ORIGIN = "lvunet: sha256 of the original "  # in the comment of a packed JPEG, before the hash
+
+
+def task(folder: Path, dataset: str | None, protocol: str = "paper", seed: int = 0) -> tuple[list[Sample], Split]:
+    """Return the samples of a folder and their split, for training and for evaluation alike.
+
+    `dataset` is a known set, in `folder` or in `folder/<dataset>`; or several of them, joined by `+`, each in
+    `folder/<name>` and under its own committed split, ids and groups being `<name>/<id>`; or a table of splits
+    (`.csv`); or None: the folder is split anew. Raises what `find_samples` and `load_split` do.
+    """
+    samples, names = samples_of(folder, dataset), _names(dataset)
+    if not names:
+        return samples, split_samples(samples, seed)
+    splits = {name: load_split(name, protocol, seed) for name in names}
+    return samples, splits[names[0]] if len(names) == 1 else _joined(splits, protocol, seed)
+
+
+def samples_of(folder: Path, dataset: str | None) -> list[Sample]:
+    """Return the samples of `task` alone; where no set has a folder of its name, all that `folder` holds."""
+    names = _names(dataset)
+    there = [name for name in names if (folder / name).is_dir()]
+    if len(names) > 1 and there:
+        return [_within(name, sample) for name in there for sample in find_samples(folder / name)]
+    return find_samples(folder / there[0] if there else folder)
 
 
 def split_of(folder: Path, dataset: str | None, protocol: str = "paper", seed: int = 0) -> Split:
-    """Return the committed split of a known data set, that of a table (`.csv`), or one made from the folder itself."""
-    return load_split(dataset, protocol, seed) if dataset else split_samples(find_samples(folder), seed)
+    """Return the split of `task` alone."""
+    return task(folder, dataset, protocol, seed)[1]
+
+
+def _names(dataset: str | None) -> list[str]:
+    """Return the sets of a union, sorted, each once; a set or a table alone; nothing for None."""
+    if dataset is None:
+        return []
+    return [dataset] if dataset.endswith(".csv") else sorted(set(dataset.split(UNION)))
+
+
+def _within(name: str, sample: Sample) -> Sample:
+    return replace(sample, id=f"{name}/{sample.id}", group=f"{name}/{sample.group}" if sample.group else "")
+
+
+def _joined(splits: Mapping[str, Split], protocol: str, seed: int) -> Split:
+    def ids(part: Part) -> tuple[str, ...]:
+        return tuple(f"{name}/{key}" for name, split in splits.items() for key in split.part(part))
+
+    groups = {f"{name}/{key}": f"{name}/{group}" for name, of in splits.items() for key, group in of.groups.items()}
+    return Split(UNION.join(splits), protocol, seed, ids("train"), ids("val"), ids("test"), groups)
 
 
 def split_given(
@@ -40,10 +86,9 @@ def choose(
 
     Raises `ConfigError` where the part is empty or its ids are not in the folder.
     """
-    samples = find_samples(folder)
     if part is None:
-        return samples, "all images"
-    split = split_of(folder, dataset, protocol, seed)
+        return samples_of(folder, dataset), "all images"
+    samples, split = task(folder, dataset, protocol, seed)
     chosen = split.select(samples, part)
     if not chosen:
         raise ConfigError(f"{folder}: the {part} part of the split is empty; give more images.")
@@ -51,8 +96,13 @@ def choose(
 
 
 def image_hash(path: Path) -> str:
-    """Return the first 12 digits of the SHA-256 of a file: enough to recognise it among 10,000."""
-    return sha256(path.read_bytes()).hexdigest()[:12]
+    """Return the first 12 digits of the SHA-256 of a file, or of that which a packed image was made from.
+
+    They are enough to recognise it among 10,000.
+    """
+    data = path.read_bytes()
+    packed = re.search(ORIGIN.encode() + rb"([0-9a-f]{12})", data[:512])
+    return packed[1].decode() if packed else sha256(data).hexdigest()[:12]
 
 
 def seen_in_training(training: Mapping[str, Any], samples: Iterable[Sample]) -> list[str]:

@@ -78,6 +78,11 @@ def agreement(prediction: Mask, truth: Mask, tolerance_px: float = TOLERANCE_PX)
     )
 
 
+def dice(shared: NDArray[np.integer], total: NDArray[np.integer]) -> NDArray[np.float64]:
+    """Return the Dice of pairs of masks from the pixels that both have and the sum of the pixels that each has."""
+    return np.where(total == 0, 1.0, 2 * shared / np.maximum(total, 1))
+
+
 def class_agreements(
     prediction: Mask, truth: Mask, classes: int = 1, tolerance_px: float = TOLERANCE_PX
 ) -> tuple[Agreement, ...]:

@@ -15,6 +15,7 @@ class TrainConfig(BaseModel):
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
+    recipe: str = Field("paper", description="name of this set of choices, for tables of results")
     data: Path = Field(Path("data"), description="folder with images/ and masks/, or an unpacked official archive")
     dataset: str | None = Field(None, description="a known data set (`lvunet data list`) whose committed split is used")
     protocol: str = Field("paper", description="which committed split: paper or grouped")
@@ -25,6 +26,7 @@ class TrainConfig(BaseModel):
     grey: bool = Field(False, description="read the images as grey: a network of one channel")
     weights: str | None = Field("imagenet", description="backbone: imagenet (download), a file, or none (scratch)")
     size: int = Field(256, ge=32, description="side in pixels of the square that the network sees")
+    init: str | None = Field(None, description="go on from a model: of the zoo by name, or a file; see deep = done")
     augment: Literal["paper", "strong", "none"] = Field("paper", description="augmentation preset")
 
     epochs: int = Field(300, ge=1)
@@ -34,9 +36,13 @@ class TrainConfig(BaseModel):
     final_learning_rate: float = Field(1e-5, ge=0)
     warmup: float = Field(0.0, ge=0, lt=1, description="fraction of training in which the learning rate rises")
     weight_decay: float = Field(1e-4, ge=0)
-    deep: DeepTraining = Field("paper", description="schedule of the slope; none is plain training, not foldable")
+    loss: Literal["paper", "structure"] = Field(
+        "paper", description="0.5 BCE + Dice, or PraNet's, weighted at outlines"
+    )
+    deep: DeepTraining = Field("paper", description="schedule of the slope; none: stays 0, not foldable; done: is 1")
     deep_end: float = Field(0.9, gt=0, le=1, description="fraction of training from which the slope is 1")
     ema: float = Field(0.0, ge=0, lt=1, description="decay of the moving average of the weights; 0 is off")
+    validate_every: int = Field(1, ge=1, description="epochs from one validation, and one checkpoint, to the next")
     patience: int = Field(0, ge=0, description="stop after so many epochs without a better score; 0 is off")
 
     seed: int = 0
@@ -44,20 +50,22 @@ class TrainConfig(BaseModel):
     precision: Literal["32", "bf16"] = Field("32", description="bf16 pays on a GPU, not on a CPU")
     accelerator: Literal["auto", "cpu", "gpu"] = "auto"
     devices: int = Field(1, ge=1, description="processes; more than one trains data-parallel")
-    workers: int | None = Field(None, ge=0, description="loader processes [default: 1 for strong augmentation, else 0]")
+    compile: bool = Field(False, description="capture the network in CUDA graphs (torch.compile); for a GPU")
 
     @model_validator(mode="before")
     @classmethod
     def _none_is_a_word(cls, values: Any) -> Any:
-        """TOML has no null: `weights = "none"` and `dataset = "none"` mean None."""
+        """TOML has no null: the word none for weights, dataset and init means None."""
         return {
-            key: None if value == "none" and key in ("weights", "dataset") else value for key, value in values.items()
+            key: None if value == "none" and key in ("weights", "dataset", "init") else value
+            for key, value in values.items()
         }
 
-    @property
-    def loader_processes(self) -> int:
-        """The processes that augment; turning and flipping what lies in memory needs none."""
-        return (1 if self.augment == "strong" else 0) if self.workers is None else self.workers
+    @model_validator(mode="after")
+    def _the_last_epoch_is_validated(self) -> Self:
+        if self.epochs % self.validate_every:
+            raise ValueError(f"epochs ({self.epochs}) must be a multiple of validate_every ({self.validate_every})")
+        return self
 
     @property
     def foldable(self) -> bool:
@@ -79,4 +87,5 @@ class TrainConfig(BaseModel):
         except ValidationError as error:
             first = error.errors()[0]
             key = ".".join(map(str, first["loc"]))
-            raise ConfigError(f"{where}: {key} = {first['input']!r}: {first['msg']}.") from error
+            what = f"{key} = {first['input']!r}: " if key else ""
+            raise ConfigError(f"{where}: {what}{first['msg']}.") from error

@@ -1,52 +1,56 @@
 """LV-UNet as Lightning trains it: loss, score, optimiser, the slope of each epoch, and which epoch is kept."""
 
+import math
 from dataclasses import replace
 from pathlib import Path
 from time import perf_counter
 from typing import Any
 
-import numpy as np
 import pytorch_lightning as pl
 import torch
 from torch import Tensor
 from torch.optim.lr_scheduler import LambdaLR
 
 from lvunet.card import Card
-from lvunet.evaluate.metrics import class_agreements
+from lvunet.data.augment import Batch
+from lvunet.evaluate.metrics import dice
 from lvunet.learn.config import TrainConfig
-from lvunet.learn.loss import BCEDice
+from lvunet.learn.loss import loss_of
 from lvunet.learn.schedule import learning_rate, progress, slope
 from lvunet.model import LVUNet, PixelsToProbability, save_checkpoint
 
 LOG_COLUMNS = ("epoch", "train_loss", "val_dice", "slope", "learning_rate", "seconds")
-Batch = tuple[Tensor, Tensor]
 
 
 class DeepTraining(pl.LightningModule):
-    """Trains on batches of uint8 pixels (B, C, H, W) and class indices (B, 1, H, W)."""
+    """Trains on batches of pixels (B, C, H, W), 0..255, and class indices (B, 1, H, W)."""
 
     def __init__(self, network: LVUNet, card: Card, config: TrainConfig) -> None:
         super().__init__()
         self.network = network
         self.model = PixelsToProbability(network, card.mean, card.std)
-        self.loss = BCEDice(card.classes)
+        self.loss = loss_of(config.loss, card.classes)
+        graphs = config.compile and torch.cuda.is_available()
+        self.logits = torch.compile(self.model.logits, mode="reduce-overhead") if graphs else self.model.logits
         self.card, self.config = card, config
 
     def training_step(self, batch: Batch) -> Tensor:
         """Return the loss of one batch."""
         pixels, target = batch
-        loss: Tensor = self.loss(self.model.logits(channels_last(pixels)), target)
+        loss: Tensor = self.loss(self.logits(channels_last(pixels)), target)
         self.log("train_loss", loss, on_epoch=True, on_step=False, batch_size=len(pixels), sync_dist=True)
         return loss
 
     def validation_step(self, batch: Batch) -> None:
         """Score each image as the evaluation does, at the size of the network."""
         pixels, target = batch
-        probability = self.model(channels_last(pixels)).float().cpu().numpy()  # (B, K, H, W)
-        predicted = [self.card.mask(each[0] if self.card.classes == 1 else each) for each in probability]
-        pairs = zip(predicted, target[:, 0].cpu().numpy(), strict=True)
-        scores = [score.dice for pair in pairs for score in class_agreements(*pair, classes=self.card.classes)]
-        self.log("val_dice", float(np.mean(scores)), batch_size=len(pixels), prog_bar=True, sync_dist=True)
+        probability = self.model(channels_last(pixels)).float()  # (B, K, H, W)
+        truth, several = target[:, 0], self.card.classes > 1
+        predicted = probability.argmax(1) if several else probability[:, 0] >= self.card.threshold  # (B, H, W)
+        found = [(predicted == label, truth == label) for label in range(1, max(2, self.card.classes))]
+        counts = [((a & b).sum((1, 2)), a.sum((1, 2)) + b.sum((1, 2))) for a, b in found]
+        scores = dice(*(torch.stack(each).cpu().numpy() for each in zip(*counts, strict=True)))  # (classes, B)
+        self.log("val_dice", float(scores.mean()), batch_size=len(pixels), prog_bar=True, sync_dist=True)
 
     def on_train_epoch_start(self) -> None:
         """Set the slope of this epoch."""
@@ -65,7 +69,10 @@ class DeepTraining(pl.LightningModule):
         """Return Adam or AdamW with one learning rate a step."""
         config = self.config
         make = torch.optim.Adam if config.optimizer == "adam" else torch.optim.AdamW
-        optimizer = make(self.network.parameters(), lr=config.learning_rate, weight_decay=config.weight_decay)
+        fused = next(self.network.parameters()).is_cuda
+        optimizer = make(
+            self.network.parameters(), lr=config.learning_rate, weight_decay=config.weight_decay, fused=fused
+        )
         steps = int(self.trainer.estimated_stepping_batches)
 
         def factor(step: int) -> float:
@@ -143,11 +150,16 @@ class EpochLog(pl.Callback):
             return
         metrics, rate = trainer.callback_metrics, trainer.optimizers[0].param_groups[0]["lr"]
         seconds = perf_counter() - self.started
-        values = (metrics["train_loss"], metrics["val_dice"], pl_module.slope, rate, seconds)
+        validated = (trainer.current_epoch + 1) % pl_module.config.validate_every == 0
+        score = metrics["val_dice"] if validated else math.nan
+        values = (metrics["train_loss"], score, pl_module.slope, rate, seconds)
         rounded = (round(float(value), 7) for value in values)
         self.rows.append(dict(zip(LOG_COLUMNS, (trainer.current_epoch, *rounded), strict=True)))
         if trainer.is_global_zero:
-            lines = [LOG_COLUMNS, *(row.values() for row in self.rows)]
+            lines = [
+                LOG_COLUMNS,
+                *(("" if math.isnan(value) else value for value in row.values()) for row in self.rows),
+            ]
             self.path.write_text("".join(",".join(map(str, line)) + "\n" for line in lines), encoding="utf-8")
 
     def state_dict(self) -> dict[str, Any]:

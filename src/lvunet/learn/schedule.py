@@ -7,7 +7,7 @@ The paper's own schedule (1 - cos, over all epochs, progress = epoch / epochs) s
 import math
 from typing import Literal
 
-DeepTraining = Literal["paper", "linear", "none"]
+DeepTraining = Literal["paper", "linear", "none", "done"]
 
 
 def progress(epoch: int, epochs: int) -> float:
@@ -19,11 +19,12 @@ def slope(progress: float, kind: DeepTraining = "paper", end: float = 0.9) -> fl
     """Return the slope of the leaky ReLUs; exactly 1 from `progress` = `end` on.
 
     "paper" is 1 - cos(pi/2 p) (arXiv 2408.16886, section III), "linear" is p (VanillaNet, arXiv 2305.12972, eq. 1),
-    "none" is plain training at slope 0, whose network cannot be folded.
+    "none" is plain training at slope 0, whose network cannot be folded; "done" is slope 1 throughout, for a network
+    that has had its deep training.
     """
     if kind == "none":
         return 0.0
-    if progress >= end:
+    if progress >= end or kind == "done":
         return 1.0
     p = progress / end
     return p if kind == "linear" else 1 - math.cos(math.pi / 2 * p)

@@ -10,15 +10,16 @@ from typing import Any
 
 import pytorch_lightning as pl
 import torch
-from pytorch_lightning.callbacks import EMAWeightAveraging, ModelCheckpoint, RichProgressBar
+from pytorch_lightning.callbacks import ModelCheckpoint, RichProgressBar, WeightAveraging
 from pytorch_lightning.loggers import TensorBoardLogger
+from torch.optim.swa_utils import get_ema_multi_avg_fn
 from torch.utils.data import DataLoader
 
 from lvunet.card import IMAGENET_MEAN, IMAGENET_STD, Card
-from lvunet.data.dataset import EpochSampler, SegmentationData
+from lvunet.data.dataset import EpochBatches, SegmentationData
 from lvunet.data.manifest import Part
-from lvunet.data.registry import Sample, find_samples
-from lvunet.data.selection import split_of
+from lvunet.data.registry import Sample
+from lvunet.data.selection import task
 from lvunet.errors import CheckpointError, ConfigError
 from lvunet.evaluate.evidence import write_json
 from lvunet.learn.allocator import keep_freed_memory
@@ -41,8 +42,7 @@ class Run:
 def train(config: TrainConfig, progress_bar: bool = True) -> Run:
     """Train, or go on with the interrupted run in `config.out`; raises any `LVUNetError`."""
     keep_freed_memory()
-    samples = find_samples(config.data)
-    split = split_of(config.data, config.dataset, config.protocol, config.split_seed)
+    samples, split = task(config.data, config.dataset, config.protocol, config.split_seed)
     used: dict[Part, list[Sample]] = {part: split.select(samples, part) for part in ("train", "val")}
     for part, of_part in used.items():
         if not of_part:
@@ -56,10 +56,9 @@ def train(config: TrainConfig, progress_bar: bool = True) -> Run:
     keep_best = KeepBest(config.out)
     with _lightning_at_ease():
         trainer = _trainer(config, keep_best, progress_bar)
-        loaders = (
-            _loader(config, SegmentationData(used["train"], card, config.augment, config.seed), trainer, epoch),
-            _loader(config, SegmentationData(used["val"], card, "none", config.seed), trainer),
-        )
+        training = SegmentationData(used["train"], card, config.augment, config.seed)
+        validation = SegmentationData(used["val"], card, "none", config.seed)
+        loaders = _loader(config, training, trainer, epoch), _loader(config, validation, trainer)
         try:
             trainer.fit(DeepTraining(network, card, config), *loaders, ckpt_path=last, weights_only=True)
         except SystemExit as end:  # so Lightning ends on Ctrl-C
@@ -119,37 +118,40 @@ def _card(config: TrainConfig, seen: list[str]) -> Card:
 def _loader(
     config: TrainConfig, data: SegmentationData, trainer: pl.Trainer, epoch: int | None = None
 ) -> DataLoader[object]:
-    """Return the loader of validation, or of training from `epoch` on: its processes draw before Lightning says so."""
-    training = epoch is not None
-    sampler = EpochSampler(len(data), config.seed, trainer.global_rank, trainer.world_size, shuffle=training)
+    """Return the loader of validation, or of training from `epoch` on: it draws before Lightning says which it is."""
+    share, size = (trainer.global_rank, trainer.world_size), config.batch_size
+    sampler = EpochBatches(len(data), size, config.seed, share, training=epoch is not None)
     sampler.set_epoch(epoch or 0)
-    processes = config.loader_processes if training else 0
-    return DataLoader(
-        data,
-        batch_size=min(config.batch_size, len(sampler)),
-        sampler=sampler,
-        drop_last=training,  # a last batch of one image has no batch statistics
-        num_workers=processes,
-        persistent_workers=processes > 0,
-        pin_memory=torch.cuda.is_available(),
-    )
+    return DataLoader(data.to(trainer.strategy.root_device), sampler=sampler, batch_size=None)
 
 
 def _trainer(config: TrainConfig, keep_best: KeepBest, progress_bar: bool) -> pl.Trainer:
     callbacks: list[pl.Callback] = [keep_best, EpochLog(config.out / "metrics.csv")]
     if config.ema:
-        callbacks.append(EMAWeightAveraging(decay=config.ema))
+        callbacks.append(WeightAveraging(multi_avg_fn=get_ema_multi_avg_fn(config.ema)))
     if progress_bar:
         callbacks.append(Bar())
-    callbacks.append(ModelCheckpoint(config.out, filename="last", save_top_k=1, enable_version_counter=False))
+    every = config.validate_every
+    callbacks.append(
+        ModelCheckpoint(
+            config.out,
+            filename="last",
+            save_top_k=1,
+            every_n_epochs=every,
+            save_on_train_epoch_end=True,  # not within an epoch, whose end would come twice
+            enable_version_counter=False,
+        )
+    )
     return pl.Trainer(
         accelerator=config.accelerator,
         devices=config.devices,
         strategy="ddp" if config.devices > 1 else "auto",
-        use_distributed_sampler=False,  # EpochSampler shares out by itself
+        use_distributed_sampler=False,  # EpochBatches shares out by itself
         precision="bf16-mixed" if config.precision == "bf16" else "32-true",
         deterministic=config.deterministic,
+        benchmark=not config.deterministic,
         max_epochs=config.epochs,
+        check_val_every_n_epoch=every,
         callbacks=callbacks,
         logger=TensorBoardLogger(config.out, name="", version="tensorboard"),
         num_sanity_val_steps=0,
