@@ -1,4 +1,4 @@
-"""A pack: the same ids, the same masks at the size of the network, nearly the same pixels, in a tenth of the room."""
+"""A pack: the same ids, at the size of the network the same masks and nearly the same pixels."""
 
 from pathlib import Path
 
