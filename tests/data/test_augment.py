@@ -1,4 +1,4 @@
-"""Augmentation of batches: image and mask move together, each image by itself, and what a preset says is what happens."""
+"""Augmentation of batches: image and mask move together, each image by itself, as the preset says."""
 
 import numpy as np
 import pytest

@@ -1,4 +1,4 @@
-"""Samples as batches: decoded and resized once, kept where the network is, augmented by a random stream of their own."""
+"""Samples as batches: decoded and resized once, kept where the network is, augmented by a stream of their own."""
 
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
