@@ -1,11 +1,13 @@
 """The configuration: a file and flags, and a helpful word for every mistake."""
 
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from lvunet.errors import ConfigError
 from lvunet.learn.config import TrainConfig
+from lvunet.learn.recipe import RECIPES
 
 
 def write(path: Path, text: str) -> Path:
@@ -57,3 +59,34 @@ def test_every_shipped_configuration_reads(path: Path) -> None:
 def test_the_last_epoch_must_be_one_that_is_validated(tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match=r"c\.toml: .*epochs \(7\) must be a multiple of validate_every \(2\)"):
         TrainConfig.read(write(tmp_path / "c.toml", "epochs = 7\nvalidate_every = 2\n"))
+
+
+def test_a_recipe_is_changed_by_the_file_and_the_file_by_a_flag(tmp_path: Path) -> None:
+    path = write(tmp_path / "c.toml", 'recipe = "ours"\nweight_decay = 0.1\nepochs = 50\n')
+    config = TrainConfig.read(path, {"epochs": 9})
+    assert (config.augment, config.optimizer) == ("strong", "adamw")
+    assert (config.weight_decay, config.epochs) == (0.1, 9)
+    assert TrainConfig.read(path, {"recipe": "paper"}).augment == "paper"
+
+
+def test_an_unknown_recipe_is_answered_with_the_nearest() -> None:
+    with pytest.raises(ConfigError, match=r"no recipe 'papers'.*Did you mean 'paper'"):
+        TrainConfig.read(None, {"recipe": "papers"})
+
+
+@pytest.mark.parametrize("recipe", RECIPES)
+def test_every_recipe_is_a_valid_configuration_that_ends_foldable(recipe: str) -> None:
+    assert TrainConfig.read(None, {"recipe": recipe}).foldable
+
+
+@pytest.mark.parametrize(
+    ("values", "folder"),
+    [
+        ({"dataset": "busi", "recipe": "ours", "seed": 2}, "runs/busi-paper-0-ours-s2"),
+        ({"dataset": "here/mine.csv", "split_seed": 1, "protocol": "grouped"}, "runs/mine-grouped-1-paper-s0"),
+        ({"data": Path("somewhere/photos")}, "runs/photos-paper-0-paper-s0"),
+        ({"dataset": "busi", "out": Path("here")}, "here"),
+    ],
+)
+def test_a_run_has_a_folder_of_its_own_for_every_choice(values: dict[str, Any], folder: str) -> None:
+    assert TrainConfig.read(None, values).folder == Path(folder)

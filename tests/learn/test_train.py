@@ -192,8 +192,8 @@ def test_two_processes_train_one_network(phantoms: Path, tmp_path: Path) -> None
     script.write_text(code, encoding="utf-8")
     environment = os.environ | {"OMP_NUM_THREADS": "1"}
     subprocess.run([sys.executable, str(script), config.model_dump_json()], check=True, env=environment, timeout=240)
-    assert load_checkpoint(config.out / "best.safetensors")[0].slope == 1
-    assert len(rows(config.out)) == 4
+    assert load_checkpoint(config.folder / "best.safetensors")[0].slope == 1
+    assert len(rows(config.folder)) == 4
 
 
 def test_a_run_may_validate_every_other_epoch_and_is_stopped_and_resumed_there(phantoms: Path, tmp_path: Path) -> None:

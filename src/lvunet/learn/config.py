@@ -7,6 +7,7 @@ from typing import Any, Literal, Self
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from lvunet.errors import ConfigError, did_you_mean
+from lvunet.learn.recipe import RECIPES
 from lvunet.learn.schedule import DeepTraining
 
 
@@ -15,12 +16,12 @@ class TrainConfig(BaseModel):
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
-    recipe: str = Field("paper", description="name of this set of choices, for tables of results")
+    recipe: str = Field("paper", description="the choices to start from: paper or ours; what a file or flag says wins")
     data: Path = Field(Path("data"), description="folder with images/ and masks/, or an unpacked official archive")
     dataset: str | None = Field(None, description="a known data set (`lvunet data list`) whose committed split is used")
     protocol: str = Field("paper", description="which committed split: paper or grouped")
     split_seed: int = Field(0, description="seed of the split")
-    out: Path = Field(Path("runs/train"), description="folder of the run: checkpoints, logs, manifest")
+    out: Path | None = Field(None, description="folder of the run [default: runs/<set>-<split>-<recipe>-s<seed>]")
 
     classes: int = Field(1, ge=1, description="1: foreground or not; K > 1: exclusive classes, 0 = background")
     grey: bool = Field(False, description="read the images as grey: a network of one channel")
@@ -68,13 +69,22 @@ class TrainConfig(BaseModel):
         return self
 
     @property
+    def folder(self) -> Path:
+        """The folder of the run: checkpoints, logs, manifest."""
+        data = Path(self.dataset).stem if self.dataset else self.data.resolve().name
+        return self.out or Path("runs") / f"{data}-{self.protocol}-{self.split_seed}-{self.recipe}-s{self.seed}"
+
+    @property
     def foldable(self) -> bool:
         """Whether the run ends with a network that `fold` accepts."""
         return self.deep != "none"
 
     @classmethod
     def read(cls, path: Path | None, overrides: dict[str, Any] | None = None) -> Self:
-        """Read a TOML file (None: the defaults), then let `overrides` win; raises `ConfigError`."""
+        """Return the recipe that file or `overrides` name, changed by the file, then by `overrides`.
+
+        Raises `ConfigError`, also for an unknown key or recipe.
+        """
         try:
             values = tomllib.loads(path.read_text(encoding="utf-8")) if path else {}
         except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
@@ -82,8 +92,12 @@ class TrainConfig(BaseModel):
         where = str(path or "the flags")
         for key in values.keys() - cls.model_fields.keys():
             raise ConfigError(f"{where}: unknown key {key!r}." + did_you_mean(key, cls.model_fields))
+        chosen = {**values, **(overrides or {})}
+        recipe = str(chosen.get("recipe", "paper"))
+        if recipe not in RECIPES:
+            raise ConfigError(f"{where}: no recipe {recipe!r}." + did_you_mean(recipe, RECIPES))
         try:
-            return cls.model_validate({**values, **(overrides or {})})
+            return cls.model_validate({**RECIPES[recipe], **chosen})
         except ValidationError as error:
             first = error.errors()[0]
             key = ".".join(map(str, first["loc"]))

@@ -40,7 +40,7 @@ class Run:
 
 
 def train(config: TrainConfig, progress_bar: bool = True) -> Run:
-    """Train, or go on with the interrupted run in `config.out`; raises any `LVUNetError`."""
+    """Train, or go on with the interrupted run in `config.folder`; raises any `LVUNetError`."""
     keep_freed_memory()
     samples, split = task(config.data, config.dataset, config.protocol, config.split_seed)
     used: dict[Part, list[Sample]] = {part: split.select(samples, part) for part in ("train", "val")}
@@ -48,12 +48,12 @@ def train(config: TrainConfig, progress_bar: bool = True) -> Run:
         if not of_part:
             raise ConfigError(f"{config.data}: the {part} part of the split is empty; give more images.")
     record = run_record(config, split, used)
-    last, epoch = resumable(config.out, record)
+    last, epoch = resumable(config.folder, record)
     pl.seed_everything(config.seed, verbose=False)
     card = _card(config, seen_images(used))
     network = LVUNet(card.classes, card.in_channels, config.weights).to(memory_format=torch.channels_last)
-    write_json(config.out / MANIFEST, record)
-    keep_best = KeepBest(config.out)
+    write_json(config.folder / MANIFEST, record)
+    keep_best = KeepBest(config.folder)
     with _lightning_at_ease():
         trainer = _trainer(config, keep_best, progress_bar)
         training = SegmentationData(used["train"], card, config.augment, config.seed)
@@ -65,9 +65,9 @@ def train(config: TrainConfig, progress_bar: bool = True) -> Run:
             raise KeyboardInterrupt from end
     if keep_best.best_epoch < 0:
         raise CheckpointError(
-            f"{config.out}: stopped before the slope reached 1, so nothing can be folded yet. Run it again to go on."
+            f"{config.folder}: stopped before the slope reached 1, so nothing can be folded yet. Run it again to go on."
         )
-    return Run(config.out, config.out / "best.safetensors", keep_best.best, keep_best.best_epoch)
+    return Run(config.folder, config.folder / "best.safetensors", keep_best.best, keep_best.best_epoch)
 
 
 class Bar(RichProgressBar):
@@ -102,7 +102,7 @@ def _lightning_at_ease() -> Iterator[None]:
 
 def _card(config: TrainConfig, seen: list[str]) -> Card:
     return Card(
-        name=config.out.resolve().name,
+        name=config.folder.resolve().name,
         classes=config.classes,
         class_names=("foreground",)
         if config.classes == 1
@@ -126,7 +126,7 @@ def _loader(
 
 
 def _trainer(config: TrainConfig, keep_best: KeepBest, progress_bar: bool) -> pl.Trainer:
-    callbacks: list[pl.Callback] = [keep_best, EpochLog(config.out / "metrics.csv")]
+    callbacks: list[pl.Callback] = [keep_best, EpochLog(config.folder / "metrics.csv")]
     if config.ema:
         callbacks.append(WeightAveraging(multi_avg_fn=get_ema_multi_avg_fn(config.ema)))
     if progress_bar:
@@ -134,7 +134,7 @@ def _trainer(config: TrainConfig, keep_best: KeepBest, progress_bar: bool) -> pl
     every = config.validate_every
     callbacks.append(
         ModelCheckpoint(
-            config.out,
+            config.folder,
             filename="last",
             save_top_k=1,
             every_n_epochs=every,
@@ -153,7 +153,7 @@ def _trainer(config: TrainConfig, keep_best: KeepBest, progress_bar: bool) -> pl
         max_epochs=config.epochs,
         check_val_every_n_epoch=every,
         callbacks=callbacks,
-        logger=TensorBoardLogger(config.out, name="", version="tensorboard"),
+        logger=TensorBoardLogger(config.folder, name="", version="tensorboard"),
         num_sanity_val_steps=0,
         enable_progress_bar=progress_bar,
         enable_model_summary=False,

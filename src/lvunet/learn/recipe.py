@@ -1,0 +1,20 @@
+"""Recipes: named sets of choices for a training run, as data.
+
+"paper" is the protocol of arXiv 2408.16886, section V-A, and the default of every key. "ours" was searched for on
+validation parts (`results/recipe-*.json`; docs/lab-notes.md says what else was tried).
+"""
+
+from collections.abc import Mapping
+from typing import Any
+
+RECIPES: Mapping[str, Mapping[str, Any]] = {
+    "paper": {},
+    "ours": {
+        "augment": "strong",
+        "optimizer": "adamw",
+        "weight_decay": 0.05,
+        "warmup": 0.05,
+        "deep_end": 0.6,
+        "ema": 0.99,
+    },
+}
