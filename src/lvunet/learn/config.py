@@ -51,7 +51,7 @@ class TrainConfig(BaseModel):
     precision: Literal["32", "bf16"] = Field("32", description="bf16 pays on a GPU, not on a CPU")
     accelerator: Literal["auto", "cpu", "gpu"] = "auto"
     devices: int = Field(1, ge=1, description="processes; more than one trains data-parallel")
-    compile: bool = Field(False, description="capture the network in CUDA graphs (torch.compile); for a GPU")
+    cuda_graphs: bool = Field(False, description="on a GPU: launch the network's kernels as one graph")
 
     @model_validator(mode="before")
     @classmethod

@@ -25,19 +25,18 @@ LOG_COLUMNS = ("epoch", "train_loss", "val_dice", "slope", "learning_rate", "sec
 class DeepTraining(pl.LightningModule):
     """Trains on batches of pixels (B, C, H, W), 0..255, and class indices (B, 1, H, W)."""
 
-    def __init__(self, network: LVUNet, card: Card, config: TrainConfig) -> None:
+    def __init__(self, network: LVUNet, card: Card, config: TrainConfig, batch_size: int) -> None:
         super().__init__()
+        self.batch_size = batch_size  # of every step
         self.network = network
         self.model = PixelsToProbability(network, card.mean, card.std)
         self.loss = loss_of(config.loss, card.classes)
-        graphs = config.compile and torch.cuda.is_available()
-        self.logits = torch.compile(self.model.logits, mode="reduce-overhead") if graphs else self.model.logits
         self.card, self.config = card, config
 
     def training_step(self, batch: Batch) -> Tensor:
         """Return the loss of one batch."""
         pixels, target = batch
-        loss: Tensor = self.loss(self.logits(channels_last(pixels)), target)
+        loss: Tensor = self.loss(self.model.logits(channels_last(pixels)), target)
         self.log("train_loss", loss, on_epoch=True, on_step=False, batch_size=len(pixels), sync_dist=True)
         return loss
 
@@ -51,6 +50,16 @@ class DeepTraining(pl.LightningModule):
         counts = [((a & b).sum((1, 2)), a.sum((1, 2)) + b.sum((1, 2))) for a, b in found]
         scores = dice(*(torch.stack(each).cpu().numpy() for each in zip(*counts, strict=True)))  # (classes, B)
         self.log("val_dice", float(scores.mean()), batch_size=len(pixels), prog_bar=True, sync_dist=True)
+
+    def on_train_start(self) -> None:
+        """Record the kernels of the network as a graph, if wanted: a GPU runs them faster than a CPU launches them."""
+        if self.config.cuda_graphs and self.device.type == "cuda":
+            side, channels = self.card.size, self.card.in_channels
+            pixels = channels_last(torch.randint(256, (self.batch_size, channels, side, side), device=self.device))
+            before = {name: tensor.clone() for name, tensor in self.network.state_dict().items()}
+            with torch.autocast("cuda", torch.bfloat16, self.config.precision == "bf16", cache_enabled=False):
+                torch.cuda.make_graphed_callables(self.network, ((pixels - self.model.mean) / self.model.std,))
+            self.network.load_state_dict(before)  # recording has moved the batch statistics
 
     def on_train_epoch_start(self) -> None:
         """Set the slope of this epoch."""

@@ -56,11 +56,17 @@ def train(config: TrainConfig, progress_bar: bool = True) -> Run:
     keep_best = KeepBest(config.folder)
     with _lightning_at_ease():
         trainer = _trainer(config, keep_best, progress_bar)
-        training = SegmentationData(used["train"], card, config.augment, config.seed)
-        validation = SegmentationData(used["val"], card, "none", config.seed)
-        loaders = _loader(config, training, trainer, epoch), _loader(config, validation, trainer)
+        device = trainer.strategy.root_device
+        training = SegmentationData(used["train"], card, config.augment, config.seed).to(device)
+        validation = SegmentationData(used["val"], card, "none", config.seed).to(device)
+        steps, checks = _batches(config, training, trainer, epoch), _batches(config, validation, trainer)
+        loaders = (
+            DataLoader(training, sampler=steps, batch_size=None),
+            DataLoader(validation, sampler=checks, batch_size=None),
+        )
+        module = DeepTraining(network, card, config, steps.batch_size)
         try:
-            trainer.fit(DeepTraining(network, card, config), *loaders, ckpt_path=last, weights_only=True)
+            trainer.fit(module, *loaders, ckpt_path=last, weights_only=True)
         except SystemExit as end:  # so Lightning ends on Ctrl-C
             raise KeyboardInterrupt from end
     if keep_best.best_epoch < 0:
@@ -115,20 +121,20 @@ def _card(config: TrainConfig, seen: list[str]) -> Card:
     )
 
 
-def _loader(
+def _batches(
     config: TrainConfig, data: SegmentationData, trainer: pl.Trainer, epoch: int | None = None
-) -> DataLoader[object]:
-    """Return the loader of validation, or of training from `epoch` on: it draws before Lightning says which it is."""
-    share, size = (trainer.global_rank, trainer.world_size), config.batch_size
-    sampler = EpochBatches(len(data), size, config.seed, share, training=epoch is not None)
-    sampler.set_epoch(epoch or 0)
-    return DataLoader(data.to(trainer.strategy.root_device), sampler=sampler, batch_size=None)
+) -> EpochBatches:
+    """Return the batches of validation, or of training from `epoch` on: drawn before Lightning says which it is."""
+    share = (trainer.global_rank, trainer.world_size)
+    batches = EpochBatches(len(data), config.batch_size, config.seed, share, training=epoch is not None)
+    batches.set_epoch(epoch or 0)
+    return batches
 
 
 def _trainer(config: TrainConfig, keep_best: KeepBest, progress_bar: bool) -> pl.Trainer:
     callbacks: list[pl.Callback] = [keep_best, EpochLog(config.folder / "metrics.csv")]
     if config.ema:
-        callbacks.append(WeightAveraging(multi_avg_fn=get_ema_multi_avg_fn(config.ema)))
+        callbacks.append(WeightAveraging(multi_avg_fn=get_ema_multi_avg_fn(config.ema)))  # type: ignore[no-untyped-call]
     if progress_bar:
         callbacks.append(Bar())
     every = config.validate_every
