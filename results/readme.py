@@ -4,6 +4,8 @@ import json
 from pathlib import Path
 from typing import Any
 
+from lvunet.benchmark.standings import comparisons, read_records, standings
+
 HERE = Path(__file__).parent
 README = HERE.parent / "README.md"
 BEGIN, END = "<!-- numbers -->\n", "<!-- /numbers -->\n"
@@ -16,27 +18,18 @@ def read(name: str) -> dict[str, Any]:
 
 
 def origin(*records: dict[str, Any]) -> str:
-    """Return commit, date and machine of measurements, for the line below a table."""
-    first, machine = records[0], records[0]["machine"]
-    commits = sorted({record["commit"] for record in records})
-    return f"*Commit {', '.join(commits)}, {first['date']}, {machine['cpu']}, {machine['cores']} cores.*"
+    """Return commits, dates and machines of measurements, for the line below a table."""
+    machines = [f"{record['machine']['cpu']}, {record['machine']['cores']} cores" for record in records]
+    facts = [record["commit"] for record in records], [record["date"] for record in records], machines
+    return f"*Commit {'; '.join(', '.join(sorted(set(values))) for values in facts)}.*"
 
 
 def accuracy() -> str:
-    """Return the table of trained models: one row a form, all scored on the same test images."""
-    records = [read(path.name) for path in sorted(HERE.glob("accuracy-*.json"))]
-    lines = [
-        "| data set, split | form | n | Dice (95 % interval) | IoU | HD95 px | paper's IoU |",
-        "|---|---|---|---|---|---|---|",
-    ]
-    for record in records:
-        dice, iou, hd95 = (record["metrics"][key] for key in ("dice", "iou", "hd95_px"))
-        lines.append(
-            f"| {record['dataset']}, {record['split']} | {record['form']} | {record['n']} "
-            f"| {dice['mean']:.4f} ({dice['low']:.3f} to {dice['high']:.3f}) | {iou['mean']:.4f} "
-            f"| {hd95['mean']:.1f} | {record['paper_metric']['iou']:.4f} |"
-        )
-    return "\n".join([*lines, "", origin(*records)])
+    """Return the table of all trained models, and that of the recipes that can be compared."""
+    records = list(read_records(HERE).values())
+    tables = [table for table in (standings(records), comparisons(records)) if table.rows]
+    blocks = (f"**{table.title}**\n\n{table.markdown()}" for table in tables)
+    return "\n".join([*blocks, origin(*records)])
 
 
 def latency() -> str:

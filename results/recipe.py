@@ -11,6 +11,7 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
+from lvunet.card import IMAGENET_STD
 from lvunet.data.selection import task
 from lvunet.evaluate.evidence import write_json
 from lvunet.evaluate.intervals import mean_interval
@@ -58,7 +59,7 @@ def run_one(dataset: str, data: Path, weights: Path, out: Path, name: str) -> No
     values = {"data": data, "dataset": dataset, "weights": str(weights), "out": folder, **BASE, **EXPERIMENTS[name]}
     config = TrainConfig.model_validate(values)
     if config.recipe == "original normalisation":  # normalised twice (arXiv 2408.16886's code); its BGR is left out
-        training.IMAGENET_STD = tuple(255 * std for std in training.IMAGENET_STD)
+        setattr(training, "IMAGENET_STD", tuple(255 * std for std in IMAGENET_STD))  # noqa: B010
     run = training.train(config, progress_bar=False)
     samples, split = task(data, dataset, config.protocol, config.split_seed)
     scores = score(load(run.best), split.select(samples, "val"))
@@ -90,4 +91,4 @@ def summary(dataset: str, out: Path) -> dict[str, Any]:
 
 
 if __name__ == "__main__":
-    main(sys.argv[1], *(Path(each) for each in sys.argv[2:5]), *sys.argv[5:])
+    main(sys.argv[1], Path(sys.argv[2]), Path(sys.argv[3]), Path(sys.argv[4]), *sys.argv[5:])

@@ -21,7 +21,7 @@ MAY_IMPORT = {
     "data": {"image"},
     "evaluate": {"image"},
     "runtime": {"image"},
-    "learn": {"model", "data", "evaluate"},
+    "learn": {"model", "data", "evaluate", "fold", "export", "image"},
     "export": {"fold", "model", "runtime", "evaluate", "image"},
     "benchmark": {"runtime", "evaluate", "export", "fold", "model", "data", "learn", "image"},
 }
@@ -38,6 +38,8 @@ TORCH_FREE = [
     "lvunet.data.phantom",
     "lvunet.evaluate.scoring",
     "lvunet.evaluate.report",
+    "lvunet.evaluate.robustness",
+    "lvunet.benchmark.standings",
 ]
 SAYS_NOTHING = {"utils", "util", "common", "base", "core", "misc", "helpers", "helper"}
 

@@ -14,10 +14,12 @@ import pytest
 from PIL import Image
 
 from lvunet import cli
+from lvunet.data.manifest import Split, write_splits
 from lvunet.data.phantom import phantom, write_phantoms
 from lvunet.image import write_image
 from lvunet.learn.config import TrainConfig
 from lvunet.runtime.segmenter import load
+from runs import write_run
 
 Ended = tuple[int, str, str]
 Lvunet = Callable[..., Ended]
@@ -121,6 +123,29 @@ def test_evaluate_prints_intervals_and_writes_a_report(
     assert "<html" in (tmp_path / "report.html").read_text(encoding="utf-8")
 
 
+def test_evaluate_all_scores_each_run_once_and_names_what_it_leaves_out(
+    lvunet: Lvunet, phantoms: Path, tmp_path: Path
+) -> None:
+    ids = tuple(sorted(path.stem for path in (phantoms / "images").iterdir()))
+    write_splits(tmp_path / "table.csv", [Split("", "grouped", 4, (), (), ids)])
+    write_run(tmp_path / "runs" / "whole", str(tmp_path / "table.csv"))
+    write_run(tmp_path / "runs" / "begun", str(tmp_path / "table.csv"), planned=9)
+    everything = ("evaluate", "--all", tmp_path / "runs", "--data", phantoms, "-o", tmp_path / "results")
+    code, said, complaint = lvunet(*everything)
+    record = tmp_path / "results" / f"accuracy-{phantoms.name}-grouped-4-paper-s0-e2.json"
+    assert code == 1
+    assert f"whole: {record}" in said
+    assert f"{phantoms.name}, grouped-4" in said
+    assert "only 2 of 9 epochs" in complaint
+    assert [*(tmp_path / "results").iterdir()] == [record]
+    before = record.stat().st_mtime_ns
+    code, said, _ = lvunet(*everything)
+    assert code == 1
+    assert "whole: has its records already" in said
+    assert f"{phantoms.name}, grouped-4" in said
+    assert record.stat().st_mtime_ns == before
+
+
 def test_export_prints_the_proof_and_writes_the_artefact(lvunet: Lvunet, checkpoint: Path, tmp_path: Path) -> None:
     code, said, _ = lvunet("export", checkpoint, "-o", tmp_path / "model.onnx")
     assert code == 0
@@ -150,6 +175,11 @@ def test_data_commands_list_check_and_split(lvunet: Lvunet, phantoms: Path, tmp_
         (["segment", "x.png", "-m", "none.onnx", "-o", "OUT"], "none.onnx"),
         (["evaluate", "MODEL", "--data", "no-folder"], "no-folder"),
         (["evaluate", "MODEL", "--data", "PHANTOMS", "--dataset", "kvasir"], "kvasir-seg"),
+        (["evaluate", "--data", "PHANTOMS"], "give a model"),
+        (["evaluate", "MODEL", "--all", "PHANTOMS", "--data", "PHANTOMS", "-o", "OUT"], "--all takes no"),
+        (["evaluate", "--all", "PHANTOMS", "--data", "PHANTOMS", "-o", "OUT", "--part", "val"], "--part"),
+        (["evaluate", "--all", "PHANTOMS", "--data", "PHANTOMS"], "-o"),
+        (["evaluate", "--all", "PHANTOMS", "--data", "PHANTOMS", "-o", "OUT"], "best.safetensors"),
         (["export", "none.safetensors", "-o", "OUT"], "none.safetensors"),
         (["train", "none.toml"], "none.toml"),
         (["train", "--epochs", "0"], "epochs"),

@@ -73,9 +73,10 @@ def test_each_epoch_has_an_order_of_its_own_that_a_resumed_run_finds_again() -> 
 
 
 def test_training_leaves_out_a_batch_that_is_not_full_and_validation_does_not() -> None:
-    sizes = {training: [len(batch) for _, batch in EpochBatches(11, 4, 0, training=training)] for training in (1, 0)}
-    assert sizes == {1: [4, 4], 0: [4, 4, 3]}
-    assert [len(EpochBatches(11, 4, 0, training=training)) for training in (True, False)] == [2, 3]
+    for training, sizes in ((True, [4, 4]), (False, [4, 4, 3])):
+        batches = EpochBatches(11, 4, 0, training=training)
+        assert [len(batch) for _, batch in batches] == sizes
+        assert len(batches) == len(sizes)
     assert [index for _, batch in EpochBatches(11, 4, 0, training=False) for index in batch] == list(range(11))
 
 

@@ -16,8 +16,9 @@ import torch
 
 from lvunet.data.phantom import write_phantoms
 from lvunet.data.registry import find_samples
-from lvunet.data.selection import seen_in_training
+from lvunet.data.selection import pictures, seen_in_training
 from lvunet.errors import CheckpointError, ConfigError, NotFoldable, OutputError
+from lvunet.export import export_onnx
 from lvunet.fold import fold
 from lvunet.image import read_image, write_image
 from lvunet.learn.config import TrainConfig
@@ -213,3 +214,34 @@ def test_a_run_may_validate_every_other_epoch_and_is_stopped_and_resumed_there(p
 def test_fine_tuning_keeps_the_slope_at_one(phantoms: Path, tmp_path: Path) -> None:
     run(phantoms, tmp_path, deep="done", epochs=2)
     assert [row["slope"] for row in rows(tmp_path)] == ["1.0", "1.0"]
+
+
+def test_a_finished_run_knows_how_far_to_trust_itself(finished: Run) -> None:
+    _, card = load_checkpoint(finished.best)
+    assert card.temperature != 1
+    assert card.quality
+    assert card.training["calibration"]["nll_after"] <= card.training["calibration"]["nll_before"]
+    assert card.training["calibration"]["images"] == len(
+        json.loads((finished.folder / "manifest.json").read_text(encoding="utf-8"))["split"]["val"]
+    )
+
+
+@pytest.mark.parametrize("form", ["best.safetensors", "model.onnx"])
+def test_a_run_goes_on_from_a_model_whose_function_it_keeps(
+    finished: Run, phantoms: Path, tmp_path: Path, form: str
+) -> None:
+    model, card = load_checkpoint(finished.best)
+    if form == "model.onnx":
+        export_onnx(model, card, tmp_path / form, pictures(None))
+    source = tmp_path / form if form == "model.onnx" else finished.best
+    config = TrainConfig.read(None, {"init": str(source), "learning_rate": 1e-9, "final_learning_rate": 0})
+    assert config.deep == "done"
+    changes = {"deep", "init", "learning_rate", "final_learning_rate"}
+    tuned = run(phantoms, tmp_path / "run", **config.model_dump(include=changes), epochs=1)
+    _, after = load_checkpoint(tuned.best)
+    assert set(after.training["seen"]) >= set(card.training["seen"])
+    assert after.training["before"]["name"] == card.name
+    assert tuned.val_dice == pytest.approx(
+        finished.val_dice, abs=0.1
+    )  # momentum has moved its batch statistics a little
+    fold(load_checkpoint(tuned.best)[0])

@@ -99,6 +99,15 @@ def test_probabilities_come_from_pixels_by_normalisation_and_sigmoid_or_softmax(
     torch.testing.assert_close(several.sum(dim=1), torch.ones(1, 128, 128))
 
 
+@pytest.mark.parametrize("classes", [1, 3])
+def test_the_temperature_divides_the_logits(classes: int) -> None:
+    several, pixels = LVUNet(classes).eval(), torch.rand(1, 3, 64, 64) * 255
+    with torch.inference_mode():
+        warm = PixelsToProbability(several, (0.2,) * 3, (0.4,) * 3, temperature=2.5)
+        divided = warm.logits(pixels) / 2.5
+        torch.testing.assert_close(warm(pixels), divided.sigmoid() if classes == 1 else divided.softmax(dim=1))
+
+
 def test_imagenet_weights_come_from_a_file(shared: Path, tmp_path: Path) -> None:
     model = LVUNet(weights=shared / PRETRAINED)
     weights = load_file(shared / PRETRAINED)

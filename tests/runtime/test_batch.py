@@ -2,6 +2,7 @@
 
 import csv
 import itertools
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -9,9 +10,10 @@ import pytest
 from PIL import Image
 
 import lvunet
+from lvunet.card import Card
 from lvunet.errors import EmptyInput, OutputError
 from lvunet.image import UInt8, read_image, write_image
-from lvunet.runtime import FileResult, Segmenter, segment_files
+from lvunet.runtime import FileResult, Segmentation, Segmenter, segment_files
 from models import picture
 
 
@@ -60,6 +62,28 @@ def test_the_table_has_a_line_for_each_file(segmenter: Segmenter, photos: Path, 
     assert [row["file"] for row in rows] == [str(result.file) for result in results]
     assert [int(row["area_px"]) for row in rows if not row["error"]] == [r.area_px for r in results if not r.error]
     assert [row["area_px"] for row in rows if row["error"]] == [""]
+
+
+def test_the_table_says_what_dice_to_expect_where_the_model_was_calibrated(
+    artefact: Path, photos: Path, tmp_path: Path
+) -> None:
+    def column(card: Card, out: Path) -> list[str]:
+        segmenter = lvunet.load(artefact, threads=1)
+        segmenter.card = card
+        list(segment_files(segmenter, [photos], out))
+        with (out / "areas.csv").open(newline="") as file:
+            return [row["expected_dice"] for row in csv.DictReader(file)]
+
+    card = lvunet.load(artefact).card
+    assert column(card, tmp_path / "before") == [""] * 3
+    calibrated = replace(card, quality=((1.0, 1.0),))
+    found = [Segmentation(each.image, each.probability, calibrated) for each in _segmented(artefact, photos)]
+    assert column(calibrated, tmp_path / "after") == [str(each.expected_dice) for each in found]
+
+
+def _segmented(artefact: Path, photos: Path) -> list[Segmentation]:
+    segmenter = lvunet.load(artefact, threads=1)
+    return [segmenter.segment(photos / name) for name in ("a.png", "b.png", "ward/c.png")]
 
 
 def test_one_bad_file_does_not_stop_the_rest(segmenter: Segmenter, photos: Path, tmp_path: Path) -> None:

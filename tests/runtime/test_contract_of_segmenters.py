@@ -1,27 +1,34 @@
 """What every form of a model promises, whatever runs it: one contract, inherited by each."""
 
 from abc import ABC, abstractmethod
+from collections import Counter
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
+import onnx
 import pytest
+from scipy.special import logit
 
 from lvunet.card import Card
 from lvunet.errors import ConfigError, InputError, UnreadableImage
+from lvunet.export import export_onnx
 from lvunet.fold import fold
 from lvunet.image import encode_png
 from lvunet.model import LVUNet
 from lvunet.runtime import Segmenter
 from lvunet.runtime.onnx_backend import OnnxSegmenter
 from lvunet.runtime.torch_backend import TorchSegmenter
-from models import card_of, picture, trained_model
+from models import SIZE, card_of, picture, trained_model
 
 Exported = Callable[[int, int], Path]
 
 IMAGE = picture(40, 50)
 SIZES = [(352, 352), (333, 250), (40, 57), (256, 256), (1, 1), (300, 7)]
 AGREEMENT = 1e-3  # of a probability, on noise: no picture is harder for a resize that computes in float32
+READABLE = 0.4999  # nearer to 0 or 1 a float32 probability no longer tells its logit
+OF_LOGITS = 2e-3  # there 1e-7 of a probability is 1e-3 of a logit, on either side
 VARIANTS = [(1, 3), (3, 1), (2, 5)]  # classes, channels
 
 
@@ -118,6 +125,41 @@ class TestFolded(SegmenterContract):
 class TestOnnx(SegmenterContract):
     def make(self, exported: Exported, classes: int, in_channels: int) -> Segmenter:
         return OnnxSegmenter(exported(classes, in_channels), threads=1)
+
+
+class TestTemperature:
+    """In every form the logits are divided by it; seen at the size of the network, where nothing is resized."""
+
+    IMAGE = picture(SIZE, SIZE)
+
+    @pytest.mark.parametrize("temperature", [0.5, 2.5])
+    def test_logits_are_divided_and_the_mask_at_one_half_stays(self, temperature: float) -> None:
+        card, model = card_of(1, 3), trained_model(1, 3)
+        before = TorchSegmenter(model, card).segment(self.IMAGE)
+        after = TorchSegmenter(model, replace(card, temperature=temperature)).segment(self.IMAGE)
+        readable = np.maximum(*(np.abs(each.probability - 0.5) for each in (before, after))) < READABLE
+        logits, divided = (logit(each.probability[readable].astype(np.float64)) for each in (before, after))
+        np.testing.assert_allclose(divided, logits / temperature, rtol=0, atol=OF_LOGITS)
+        np.testing.assert_array_equal(after.mask, before.mask)
+
+    @pytest.mark.parametrize(
+        ("variant", "temperature"), [((1, 3), 2.5), pytest.param((3, 1), 0.5, marks=pytest.mark.slow)]
+    )
+    def test_the_three_forms_agree_for_one_multiplication_more(
+        self, variant: tuple[int, int], temperature: float, exported: Exported, tmp_path: Path
+    ) -> None:
+        model, card = trained_model(*variant), replace(card_of(*variant), temperature=temperature)
+        report = export_onnx(model, card, tmp_path / "model.onnx", [self.IMAGE, picture(90, 70)])
+        assert all(link.holds for link in report.links)
+        trained, artefact = TorchSegmenter(model, card), OnnxSegmenter(tmp_path / "model.onnx", threads=1)
+        assert artefact.card.temperature == temperature
+        np.testing.assert_allclose(artefact(self.IMAGE), trained(self.IMAGE), rtol=0, atol=AGREEMENT)
+        assert np.abs(artefact(self.IMAGE) - OnnxSegmenter(exported(*variant))(self.IMAGE)).max() > 0.05
+        with_it, without = (
+            Counter(node.op_type for node in onnx.load(path).graph.node)
+            for path in (tmp_path / "model.onnx", exported(*variant))
+        )
+        assert with_it - without == Counter({"Mul": 1})
 
 
 def test_a_network_in_training_mode_is_refused() -> None:

@@ -43,6 +43,12 @@ class TestSegmentation:
     def test_areas_count_what_is_not_background(self) -> None:
         assert (FOUND.area_px, FOUND.area_fraction) == (2, 0.5)
 
+    def test_a_calibrated_model_says_what_dice_to_expect(self) -> None:
+        assert FOUND.expected_dice is None
+        card = Card(quality=((1.0, 0.5),))  # half the soft Dice
+        soft_dice = 2 * (0.5 + 1) / (0.3**2 + 0.5**2 + 1 + 2)
+        assert Segmentation(IMAGE, PROBABILITY, card).expected_dice == pytest.approx(soft_dice / 2)
+
     def test_a_mask_of_one_class_is_saved_as_black_and_white(self, tmp_path: Path) -> None:
         FOUND.save(tmp_path / "deep" / "mask.png")
         assert (tmp_path / "deep" / "mask.png").read_bytes() == FOUND.to_png()

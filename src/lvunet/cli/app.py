@@ -9,14 +9,16 @@ from collections.abc import Sequence
 from cyclopts import App, CycloptsError
 
 from lvunet.card import INTENDED_USE, VERSION
-from lvunet.cli import data, model, training
+from lvunet.cli import data, evaluation, model, robustness, training, weights
 from lvunet.errors import LVUNetError
 from lvunet.screen import complain
 
 app = App(name="lvunet", help=f"LV-UNet. {INTENDED_USE}", version=f"lvunet {VERSION}. {INTENDED_USE}")
-for command in (model.segment, training.train, training.evaluate, model.export, model.benchmark, model.demo):
+for command in (model.segment, training.train, evaluation.evaluate, model.export, model.benchmark, model.demo):
     app.command(command)
+app.command(robustness.robustness)
 app.command(data.app)
+app.command(weights.app)
 
 
 def main(arguments: Sequence[str] | None = None) -> None:

@@ -1,13 +1,14 @@
-"""`lvunet data`: list the public sets, check a folder, split it."""
+"""`lvunet data`: list the public sets, check a folder, split it, pack folders for another machine."""
 
 from pathlib import Path
 from typing import Annotated
 
 from cyclopts import App, Parameter
+from cyclopts.validators import Number
 
-from lvunet.screen import say, show
+from lvunet.screen import progress, say, show
 
-app = App(name="data", help="Know the data: list the public sets, check a folder, split it.")
+app = App(name="data", help="Know the data: list the public sets, check a folder, split it, pack it.")
 Output = Annotated[Path, Parameter(name=["--output", "-o"])]
 
 
@@ -44,15 +45,16 @@ def check(
     """Look for what spoils training and evaluation: unreadable files, wrong sizes, grey masks, duplicates, leaks.
 
     Args:
-        dataset: A known set: also look for leaks between the parts of its committed split.
+        folder: Folder with images/ and masks/, an official archive as it unpacks, or a folder of several by name.
+        dataset: A known set, or several joined by +: also look for leaks between the parts of its committed split.
         json_file: Where to write the findings.
     """
     from lvunet.data.check import check as look
-    from lvunet.data.manifest import load_split
+    from lvunet.data.selection import task
     from lvunet.evaluate.evidence import write_json
 
-    split = load_split(dataset, protocol, split_seed) if dataset else None
-    findings = look(folder, split, classes)
+    samples, split = task(folder, dataset, protocol, split_seed) if dataset else (folder, None)
+    findings = look(samples, split, classes)
     for line in findings.lines():
         say(line)
     if json_file:
@@ -74,3 +76,30 @@ def split(folder: Path, /, *, output: Output, seed: int = 0) -> None:
     made = split_samples(find_samples(folder), seed)
     write_splits(output, [made])
     say(f"{len(made.train)} train, {len(made.val)} val, {len(made.test)} test: {output}")
+
+
+@app.command
+def pack(
+    *folders: Path,
+    output: Output,
+    size: Annotated[int, Parameter(validator=Number(gte=32))] = 256,
+    quality: Annotated[int, Parameter(validator=Number(gte=1, lte=95))] = 90,
+    limit_mb: float = 60,
+) -> None:
+    """Copy folders of images and masks at the size of the network: small enough to travel, and ready to train on.
+
+    Args:
+        folders: Folders with images/ and masks/, or official archives as they unpack; each is named as its set.
+        output: The folder to make, with a folder for each set; every command takes it with --dataset SET.
+        size: Side in pixels of the square images.
+        quality: Quality of the JPEGs, up to 95.
+        limit_mb: Make nothing if it would be larger.
+    """
+    from lvunet.data import pack as packed
+    from lvunet.data.registry import find_samples
+
+    with progress("packing", sum(len(find_samples(folder)) for folder in folders)) as advance:
+        made = packed.pack(folders, output, packed.Packing(size, quality, limit_mb), lambda *_: advance())
+    for name, images in made.images.items():
+        say(f"{name}: {images:,} images")
+    say(f"{sum(made.images.values()):,} images, {made.total_bytes / packed.MB:.1f} MB: {output}")

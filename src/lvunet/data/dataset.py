@@ -94,5 +94,5 @@ class EpochBatches(Sampler[Key]):
         generator = torch.Generator().manual_seed(hash((self.seed, self.epoch)) % 2**63)
         order = torch.randperm(self.length, generator=generator) if self.training else torch.arange(self.length)
         wrapped = order[torch.arange(self.images * self.shares) % self.length][self.share :: self.shares]
-        for batch in wrapped.split(self.batch_size)[: len(self)]:
-            yield self.epoch, batch.tolist()
+        for batch in range(len(self)):
+            yield self.epoch, wrapped[batch * self.batch_size : (batch + 1) * self.batch_size].tolist()

@@ -58,7 +58,7 @@ class Split:
         return {key: name for name in PARTS for key in self.part(name)}
 
     def select(self, samples: Iterable[Sample], part: Part) -> list[Sample]:
-        """Return the samples of one part, in the order of its ids, and leave out those that are in no part.
+        """Return the samples of one part, in the order of its ids and with their groups; those in no part are left out.
 
         Raises `ConfigError` for an id without a sample.
         """
@@ -70,7 +70,8 @@ class Split:
                 f"{self.seed} are not in the folder, such as {', '.join(missing[:3])}. "
                 "Is it the whole set, under its official names?"
             )
-        return [found[key] for key in self.part(part)]
+        groups = self.groups
+        return [replace(found[key], group=found[key].group or groups.get(key, "")) for key in self.part(part)]
 
 
 def load_split(source: str | Path, protocol: str = "paper", seed: int = 0) -> Split:

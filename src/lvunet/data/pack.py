@@ -19,6 +19,9 @@ from lvunet.errors import ConfigError, EmptyInput, MismatchedPair, OutputError
 from lvunet.image import read_image, read_masks, resize
 
 MB = 1_000_000
+# Colour at full resolution: at half, the zoo model of polyps lost 0.004 Dice at quality 92; at full, 0.0005 at quality
+# 90, a tenth larger (200 test images of Kvasir-SEG at 256 px, standard error 0.002, 2026-11-23).
+FULL_COLOUR = 0  # Pillow's name for 4:4:4
 
 
 @dataclass(frozen=True)
@@ -26,7 +29,7 @@ class Packing:
     """How a pack is made: side in pixels, JPEG quality (1 to 95), and the size that it must not exceed."""
 
     size: int = 256
-    quality: int = 92
+    quality: int = 90
     limit_mb: float = 60
 
 
@@ -86,7 +89,9 @@ def pack_sample(sample: Sample, packing: Packing) -> tuple[bytes, bytes]:
     mask = resize(truth.astype(np.float32), size) >= 0.5  # (size, size)
     comment = ORIGIN + image_hash(sample.image)
     jpeg, png = BytesIO(), BytesIO()
-    Image.fromarray(pixels).save(jpeg, "JPEG", quality=packing.quality, progressive=True, comment=comment)
+    Image.fromarray(pixels).save(
+        jpeg, "JPEG", quality=packing.quality, subsampling=FULL_COLOUR, progressive=True, comment=comment
+    )
     Image.fromarray(mask).save(png, "PNG", optimize=True)
     return jpeg.getvalue(), png.getvalue()
 

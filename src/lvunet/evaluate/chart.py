@@ -83,6 +83,35 @@ def curve(points: Sequence[tuple[float, float]], name: str, *, final_from: float
     return draw(paint, f"{name} over {len(epochs)} epochs")
 
 
+def abstention(ours: NDArray[np.float64], best: NDArray[np.float64]) -> str:
+    """Draw two risk-coverage curves, (N,) each: by the model's own trust, and the lowest that there can be.
+
+    Beside them the line of leaving out images at random.
+    """
+    kept = np.arange(1, len(ours) + 1) / len(ours)
+
+    def paint(axes: "Axes") -> None:
+        axes.axhline(float(ours[-1]), color=MUTED, linestyle=(0, (2, 2)), linewidth=1, label="at random")
+        axes.plot(kept, ours, color=BLUE, label="by expected Dice")
+        axes.plot(kept, best, color=ORANGE, linewidth=1, label="oracle")
+        axes.set(xlim=(0, 1.01), xlabel="share of images kept", ylabel="1 - Dice of those kept")
+        axes.set_ylim(bottom=0)
+        axes.legend(frameon=False)
+
+    return draw(paint, f"Risk-coverage curve over {len(ours)} images")
+
+
+def expectation(expected: NDArray[np.float64], dice: NDArray[np.float64]) -> str:
+    """Draw expected against true Dice, one dot an image, (N,) each, with the diagonal on which they are equal."""
+
+    def paint(axes: "Axes") -> None:
+        axes.plot([0, 1], [0, 1], color=MUTED, linestyle=(0, (2, 2)), linewidth=1)
+        axes.plot(expected, dice, linestyle="", marker="o", markersize=3, alpha=0.5, markeredgewidth=0, color=BLUE)
+        axes.set(xlim=(-0.01, 1.01), ylim=(-0.01, 1.01), xlabel="expected Dice", ylabel="true Dice")
+
+    return draw(paint, f"Expected and true Dice of {len(dice)} images")
+
+
 def _for_a_page(svg: str, label: str) -> str:
     svg = svg[svg.index("<svg") :].strip()
     referenced = set(re.findall(r"#([\w.-]+)[\")]", svg))

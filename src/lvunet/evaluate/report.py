@@ -8,13 +8,14 @@ from typing import Protocol
 
 from lvunet.card import INTENDED_USE
 from lvunet.errors import InputError
-from lvunet.evaluate.chart import curve, histogram
+from lvunet.evaluate.chart import abstention, curve, expectation, histogram
 from lvunet.evaluate.evidence import Evaluation
 from lvunet.evaluate.intervals import paired_difference, score_interval
 from lvunet.evaluate.metrics import METRICS, POLICY, Metric
 from lvunet.evaluate.page import Block, Chart, Charts, Fact, Facts, Page, Prose, Table
 from lvunet.evaluate.pictures import galleries
 from lvunet.evaluate.provenance import Provenance
+from lvunet.evaluate.quality import Trust, judge, risk_coverage
 from lvunet.evaluate.scoring import Case, Scores, Segmenter
 
 TITLES: dict[Metric, str] = {
@@ -83,8 +84,14 @@ def evaluation_page(evaluation: Evaluation, more: Sequence[Block] = ()) -> Page:
 
 
 def pictured(evaluation: Evaluation, segmenter: Segmenter, cases: Sequence[Case]) -> Page:
-    """Return the page of an evaluation with its worst and its median cases, which the model segments anew."""
-    return evaluation_page(evaluation, galleries(segmenter, cases, evaluation.scores))
+    """Return the page of an evaluation with its worst and its median cases, which the model segments anew.
+
+    For a model that was calibrated, it also says whether the model knows when it is wrong.
+    """
+    scored = {image.id for image in evaluation.scores.images}
+    calibrated = bool(segmenter.card.quality)
+    trust = [when_not_to_trust(judge(segmenter, [case for case in cases if case.id in scored]))] if calibrated else []
+    return evaluation_page(evaluation, (*trust, *galleries(segmenter, cases, evaluation.scores)))
 
 
 def headline(evaluation: Evaluation) -> Facts:
@@ -142,6 +149,26 @@ def distribution(scores: Scores) -> Charts:
     """Return the histogram of Dice."""
     chart = Chart(histogram(scores.values("dice"), "Dice"), "Each image counted once. Line: mean; dashed: median.")
     return Charts("How the images are spread", (chart,))
+
+
+def when_not_to_trust(trust: Trust) -> Charts:
+    """Return how well the expected Dice sorts good masks from bad ones, and how far it is off."""
+    error, correlation, aurc = trust.mean_absolute_error, trust.rank_correlation, trust.aurc
+    note = (
+        f"The expected Dice is off by {error.mean:.3f} ({error.range_text()}) on average, a constant by "
+        f"{trust.constant_error:.3f}; its rank correlation with the true Dice is {correlation.mean:.2f} "
+        f"({correlation.range_text(2)}). Area under the curve: {aurc.mean:.3f} ({aurc.range_text()}); oracle "
+        f"{trust.best_aurc:.3f}, at random {trust.random_aurc:.3f}. The mean Dice is {trust.dice_of_kept(1):.3f}, and "
+        f"{trust.dice_of_kept(0.8):.3f} without the fifth of least expected Dice. Expected calibration error of the "
+        f"pixels: {trust.ece:.4f}. Fitted on validation images of the training; on images of another kind "
+        "a model can be sure and wrong."
+    )
+    curves = (risk_coverage(trust.dice, by) for by in (trust.expected, trust.dice))
+    charts = (
+        Chart(abstention(*curves), "What is left of the error when the least trusted images are left out."),
+        Chart(expectation(trust.expected, trust.dice), "What the model expected of its mask, and what it was worth."),
+    )
+    return Charts("When not to trust it", charts, note)
 
 
 def comparison(ours: Scores, theirs: Scores) -> Table:

@@ -1,6 +1,7 @@
 """ONNX: the folded network between its own pre- and post-processing; uint8 of any size in, its probability out.
 
-    image uint8 (H, W, 3) -> resize, normalise, network, sigmoid or softmax, resize back -> probability float32 (H, W)
+    image uint8 (H, W, 3) -> resize, normalise, network, temperature, sigmoid or softmax, resize back
+                          -> probability float32 (H, W)
 
 The network goes through torch.export at its one size. Head and tail stand below in ONNX's own notation: their resize is
 the one of `lvunet.image`, and the head takes a band of rows after another, so that a photograph of 30 megapixels is
@@ -61,7 +62,7 @@ def _network(network: nn.Module, card: Card) -> onnx.ModelProto:
     """`pixels`, float of 0 to 255, (1, C, size, size), to `coarse`, the probability (1, K, size, size)."""
     device = next(network.parameters()).device
     program = torch.onnx.export(
-        PixelsToProbability(network, card.mean, card.std).to(device).eval(),
+        PixelsToProbability(network, card.mean, card.std, card.temperature).to(device).eval(),
         (torch.zeros(1, card.in_channels, card.size, card.size, device=device),),
         dynamo=True,
         opset_version=OPSET,

@@ -1,33 +1,35 @@
-"""The last step of training: temperature and quality, fitted on the validation part, for the card of the checkpoint."""
+"""After training: the chosen network learns, from the validation part, how far its probability can be trusted."""
 
+from collections.abc import Iterable
 from dataclasses import asdict, replace
+from pathlib import Path
 
+import numpy as np
 import torch
 
-from lvunet.card import Card
-from lvunet.data.dataset import SegmentationData
-from lvunet.errors import ConfigError
+from lvunet.data.augment import Batch
 from lvunet.evaluate.calibration import Calibration, fit
-from lvunet.model import LVUNet, PixelsToProbability
-
-MOST_IMAGES = 400  # evenly spread over the data; their logits at 352 px take 200 MB
-BATCH = 8
+from lvunet.model import Constructor, LVUNet, PixelsToProbability, load_network, save_checkpoint
 
 
-def calibrate(model: LVUNet, card: Card, data: SegmentationData) -> tuple[Card, Calibration]:
-    """Return the card with temperature and quality of this model, and how well they fit; `data` is the validation part.
+@torch.no_grad()
+def calibrate(best: Path, batches: Iterable[Batch], build: Constructor = LVUNet) -> Calibration:
+    """Fit temperature and quality (see `evaluate.calibration`) on validation batches; write them into the checkpoint.
 
-    The evidence also goes to `card.training["calibration"]`. What was fitted before does not matter. Raises
-    `ConfigError` for a model in training mode, `EmptyInput` without data.
+    The tensors of the checkpoint, and so its hash, stay. Raises `CheckpointError` if it cannot be read.
     """
-    if model.training:
-        raise ConfigError(f"{card.name} is in training mode; call its .eval() first.")
-    network, device = PixelsToProbability(model, card.mean, card.std), next(model.parameters()).device
-    chosen = torch.linspace(0, len(data) - 1, min(len(data), MOST_IMAGES)).long().to(data.pixels.device)
-    with torch.inference_mode():
-        batches = data.pixels[chosen].split(BATCH)
-        logits = torch.cat([network.logits(batch.to(device).float()).cpu() for batch in batches])
-    found = fit(card, logits.numpy(), data.masks[chosen, 0].cpu().numpy())
-    fields = asdict(found)
-    calibrated = replace(card, **{name: fields.pop(name) for name in ("temperature", "quality", "empty_dice")})
-    return replace(calibrated, training=card.training | {"calibration": fields}), found
+    network, card = load_network(best, build)
+    pairs = [(pixels.cpu(), masks.cpu()) for pixels, masks in batches]
+    model = PixelsToProbability(network, card.mean, card.std)
+    logits = [model.logits(pixels.float().contiguous(memory_format=torch.channels_last)).numpy() for pixels, _ in pairs]
+    fitted = fit(card, np.concatenate(logits), np.concatenate([masks[:, 0].numpy() for _, masks in pairs]))
+    evidence = {key: round(value, 6) for key, value in asdict(fitted).items() if key.startswith(("nll", "ece"))}
+    trusted = replace(
+        card,
+        temperature=fitted.temperature,
+        quality=fitted.quality,
+        empty_dice=fitted.empty_dice,
+        training=card.training | {"calibration": {"images": fitted.images, **evidence}},
+    )
+    save_checkpoint(best, network, trusted)
+    return fitted

@@ -23,6 +23,7 @@ class TrainConfig(BaseModel):
     split_seed: int = Field(0, description="seed of the split")
     out: Path | None = Field(None, description="folder of the run [default: runs/<set>-<split>-<recipe>-s<seed>]")
 
+    network: str = Field("lv-unet", description="which network learns: LV-UNet, or a peer by its name")
     classes: int = Field(1, ge=1, description="1: foreground or not; K > 1: exclusive classes, 0 = background")
     grey: bool = Field(False, description="read the images as grey: a network of one channel")
     weights: str | None = Field("imagenet", description="backbone: imagenet (download), a file, or none (scratch)")
@@ -77,7 +78,7 @@ class TrainConfig(BaseModel):
     @property
     def foldable(self) -> bool:
         """Whether the run ends with a network that `fold` accepts."""
-        return self.deep != "none"
+        return self.deep != "none" and self.network == "lv-unet"
 
     @classmethod
     def read(cls, path: Path | None, overrides: dict[str, Any] | None = None) -> Self:
@@ -97,7 +98,8 @@ class TrainConfig(BaseModel):
         if recipe not in RECIPES:
             raise ConfigError(f"{where}: no recipe {recipe!r}." + did_you_mean(recipe, RECIPES))
         try:
-            return cls.model_validate({**RECIPES[recipe], **chosen})
+            start = {"deep": "done"} if chosen.get("init") else {}  # that model has had its deep training
+            return cls.model_validate({**RECIPES[recipe], **start, **chosen})
         except ValidationError as error:
             first = error.errors()[0]
             key = ".".join(map(str, first["loc"]))

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytorch_lightning as pl
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 from torch.optim.lr_scheduler import LambdaLR
 
 from lvunet.card import Card
@@ -19,13 +19,14 @@ from lvunet.learn.loss import loss_of
 from lvunet.learn.schedule import learning_rate, progress, slope
 from lvunet.model import LVUNet, PixelsToProbability, save_checkpoint
 
+BEST = "best.safetensors"
 LOG_COLUMNS = ("epoch", "train_loss", "val_dice", "slope", "learning_rate", "seconds")
 
 
 class DeepTraining(pl.LightningModule):
     """Trains on batches of pixels (B, C, H, W), 0..255, and class indices (B, 1, H, W)."""
 
-    def __init__(self, network: LVUNet, card: Card, config: TrainConfig, batch_size: int) -> None:
+    def __init__(self, network: nn.Module, card: Card, config: TrainConfig, batch_size: int) -> None:
         super().__init__()
         self.batch_size = batch_size  # of every step
         self.network = network
@@ -62,12 +63,13 @@ class DeepTraining(pl.LightningModule):
             self.network.load_state_dict(before)  # recording has moved the batch statistics
 
     def on_train_epoch_start(self) -> None:
-        """Set the slope of this epoch."""
-        self.network.set_slope(self.slope)
+        """Set the slope of this epoch; other networks than LV-UNet have none."""
+        if isinstance(self.network, LVUNet):
+            self.network.set_slope(self.slope)
 
     def on_validation_epoch_start(self) -> None:
         """Set it again: a moving average of the weights, swapped in for validation, has averaged the slope too."""
-        self.network.set_slope(self.slope)
+        self.on_train_epoch_start()
 
     @property
     def slope(self) -> float:
@@ -128,7 +130,7 @@ class KeepBest(pl.Callback):
             if trainer.is_global_zero:
                 chosen = {"epoch": self.best_epoch, "val_dice": round(score, 6)}
                 card = replace(pl_module.card, training=pl_module.card.training | chosen)
-                save_checkpoint(self.run / "best.safetensors", pl_module.network, card)
+                save_checkpoint(self.run / BEST, pl_module.network, card)
         if config.patience and self.waited >= config.patience:
             trainer.should_stop = True
 

@@ -52,7 +52,8 @@ def resumable(folder: Path, record: Mapping[str, Any]) -> tuple[Path | None, int
         return None, 0
     try:
         before, now = json.loads((folder / MANIFEST).read_text(encoding="utf-8")), json.loads(json.dumps(record))
-        changed = [key for key in now["config"] if before["config"].get(key) != now["config"][key]]
+        was = TrainConfig.model_validate(before["config"]).model_dump(mode="json")  # with keys that are new since
+        changed = [key for key in now["config"] if was[key] != now["config"][key]]
         changed += [key for key in ("data_sha256", "split") if before[key] != now[key]]
         epoch = int(torch.load(last, map_location="cpu", weights_only=True)["epoch"]) + 1
     except (

@@ -4,7 +4,8 @@ import logging
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +13,7 @@ import pytorch_lightning as pl
 import torch
 from pytorch_lightning.callbacks import ModelCheckpoint, RichProgressBar, WeightAveraging
 from pytorch_lightning.loggers import TensorBoardLogger
+from torch import Tensor, nn
 from torch.optim.swa_utils import get_ema_multi_avg_fn
 from torch.utils.data import DataLoader
 
@@ -19,14 +21,22 @@ from lvunet.card import IMAGENET_MEAN, IMAGENET_STD, Card
 from lvunet.data.dataset import EpochBatches, SegmentationData
 from lvunet.data.manifest import Part
 from lvunet.data.registry import Sample
-from lvunet.data.selection import task
+from lvunet.data.selection import PICTURES, task
 from lvunet.errors import CheckpointError, ConfigError
 from lvunet.evaluate.evidence import write_json
+from lvunet.export import export_onnx
+from lvunet.export.restore import initial
+from lvunet.fold.unfold import settle
+from lvunet.image import read_image
 from lvunet.learn.allocator import keep_freed_memory
+from lvunet.learn.calibrate import calibrate
 from lvunet.learn.config import TrainConfig
-from lvunet.learn.module import DeepTraining, EpochLog, KeepBest
+from lvunet.learn.module import BEST, DeepTraining, EpochLog, KeepBest
 from lvunet.learn.record import MANIFEST, resumable, run_record, seen_images
-from lvunet.model import LVUNet
+from lvunet.model import Constructor, LVUNet, load_checkpoint
+from lvunet.model.lvunet import pixel_statistic
+
+SETTLING_BATCHES = 12
 
 
 @dataclass(frozen=True)
@@ -39,8 +49,11 @@ class Run:
     epoch: int
 
 
-def train(config: TrainConfig, progress_bar: bool = True) -> Run:
-    """Train, or go on with the interrupted run in `config.folder`; raises any `LVUNetError`."""
+def train(config: TrainConfig, progress_bar: bool = True, build: Constructor = LVUNet) -> Run:
+    """Train, or go on with the interrupted run in `config.folder`; raises any `LVUNetError`.
+
+    `build` makes the network that `config.network` names.
+    """
     keep_freed_memory()
     samples, split = task(config.data, config.dataset, config.protocol, config.split_seed)
     used: dict[Part, list[Sample]] = {part: split.select(samples, part) for part in ("train", "val")}
@@ -50,8 +63,7 @@ def train(config: TrainConfig, progress_bar: bool = True) -> Run:
     record = run_record(config, split, used)
     last, epoch = resumable(config.folder, record)
     pl.seed_everything(config.seed, verbose=False)
-    card = _card(config, seen_images(used))
-    network = LVUNet(card.classes, card.in_channels, config.weights).to(memory_format=torch.channels_last)
+    network, card = _start(config, build, seen_images(used))
     write_json(config.folder / MANIFEST, record)
     keep_best = KeepBest(config.folder)
     with _lightning_at_ease():
@@ -60,11 +72,13 @@ def train(config: TrainConfig, progress_bar: bool = True) -> Run:
         training = SegmentationData(used["train"], card, config.augment, config.seed).to(device)
         validation = SegmentationData(used["val"], card, "none", config.seed).to(device)
         steps, checks = _batches(config, training, trainer, epoch), _batches(config, validation, trainer)
+        if config.init and last is None:
+            network = settle(network, _normalised(training, steps, card))
+        module = DeepTraining(network.train().to(memory_format=torch.channels_last), card, config, steps.batch_size)
         loaders = (
             DataLoader(training, sampler=steps, batch_size=None),
             DataLoader(validation, sampler=checks, batch_size=None),
         )
-        module = DeepTraining(network, card, config, steps.batch_size)
         try:
             trainer.fit(module, *loaders, ckpt_path=last, weights_only=True)
         except SystemExit as end:  # so Lightning ends on Ctrl-C
@@ -73,7 +87,23 @@ def train(config: TrainConfig, progress_bar: bool = True) -> Run:
         raise CheckpointError(
             f"{config.folder}: stopped before the slope reached 1, so nothing can be folded yet. Run it again to go on."
         )
-    return Run(config.folder, config.folder / "best.safetensors", keep_best.best, keep_best.best_epoch)
+    run = Run(config.folder, config.folder / BEST, keep_best.best, keep_best.best_epoch)
+    if trainer.is_global_zero:
+        calibrate(run.best, (validation[key] for key in checks), build)
+    return run
+
+
+def export(run: Run, config: TrainConfig) -> Path:
+    """Write the chosen network as `model.onnx` beside its checkpoint, proven on validation images; return its path.
+
+    Raises what `export_onnx` does.
+    """
+    samples, split = task(config.data, config.dataset, config.protocol, config.split_seed)
+    validation = split.select(samples, "val")
+    images = [read_image(sample.image) for sample in validation[:: -(-len(validation) // PICTURES)]]
+    network, card = load_checkpoint(run.best)
+    export_onnx(network, card, run.folder / "model.onnx", images)
+    return run.folder / "model.onnx"
 
 
 class Bar(RichProgressBar):
@@ -106,19 +136,32 @@ def _lightning_at_ease() -> Iterator[None]:
                 logger.setLevel(level)
 
 
-def _card(config: TrainConfig, seen: list[str]) -> Card:
-    return Card(
+def _start(config: TrainConfig, build: Constructor, seen: list[str]) -> tuple[nn.Module, Card]:
+    """Return the network as training finds it: new, or that of `config.init`, which has seen images of its own."""
+    several = ("background", *(f"class {label}" for label in range(1, config.classes)))
+    card = Card(
         name=config.folder.resolve().name,
         classes=config.classes,
-        class_names=("foreground",)
-        if config.classes == 1
-        else ("background", *(f"class {label}" for label in range(1, config.classes))),
+        class_names=("foreground",) if config.classes == 1 else several,
         in_channels=1 if config.grey else 3,
         size=config.size,
         mean=(sum(IMAGENET_MEAN) / 3,) if config.grey else IMAGENET_MEAN,
         std=(sum(IMAGENET_STD) / 3,) if config.grey else IMAGENET_STD,
         training={"config": config.model_dump(mode="json"), "seen": seen},
     )
+    if config.init is None:
+        return build(card.classes, card.in_channels, config.weights), card
+    network, before = initial(config.init, card.classes, card.in_channels)
+    earlier = {key: value for key, value in before.training.items() if key != "seen"}
+    history = {"seen": sorted({*seen, *before.training.get("seen", ())}), "before": {"name": before.name, **earlier}}
+    return network, replace(card, mean=before.mean, std=before.std, training=card.training | history)
+
+
+def _normalised(data: SegmentationData, batches: EpochBatches, card: Card) -> Iterator[Tensor]:
+    """Yield what the network takes of a few dozen training images."""
+    mean, std = pixel_statistic(card.mean), pixel_statistic(card.std)
+    for key in islice(batches, SETTLING_BATCHES):
+        yield (data[key][0].float().cpu() - mean) / std
 
 
 def _batches(

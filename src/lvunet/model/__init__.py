@@ -1,6 +1,15 @@
 """The network in its trained form, and its checkpoints."""
 
-from lvunet.model.checkpoint import import_original, load_checkpoint, save_checkpoint, state_sha256
-from lvunet.model.lvunet import LVUNet, PixelsToProbability
+from lvunet.model.checkpoint import import_original, load_checkpoint, load_network, save_checkpoint, state_sha256
+from lvunet.model.lvunet import Constructor, LVUNet, PixelsToProbability
 
-__all__ = ["LVUNet", "PixelsToProbability", "import_original", "load_checkpoint", "save_checkpoint", "state_sha256"]
+__all__ = [
+    "Constructor",
+    "LVUNet",
+    "PixelsToProbability",
+    "import_original",
+    "load_checkpoint",
+    "load_network",
+    "save_checkpoint",
+    "state_sha256",
+]

@@ -1,9 +1,10 @@
 """Checkpoints: one safetensors file with the tensors and the card; no pickle is ever written, none is ever run."""
 
 import hashlib
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from pathlib import Path
+from typing import TypeVar
 
 import torch
 from safetensors import SafetensorError, safe_open
@@ -14,6 +15,8 @@ from lvunet.card import Card
 from lvunet.errors import CheckpointError, OutputError
 from lvunet.model.lvunet import LVUNet
 from lvunet.model.tensors import read_tensors
+
+Network = TypeVar("Network", bound=nn.Module)
 
 HEADER = "lvunet"  # the key of the card in the safetensors header
 
@@ -47,10 +50,10 @@ def state_sha256(model: nn.Module) -> str:
     return digest.hexdigest()
 
 
-def save_checkpoint(path: str | Path, model: LVUNet, card: Card) -> None:
+def save_checkpoint(path: str | Path, model: nn.Module, card: Card) -> None:
     """Write tensors and card to one file, whole or not at all; raises `OutputError`."""
     path = Path(path)
-    card = replace(card, classes=model.classes, in_channels=model.in_channels, source_sha256=state_sha256(model))
+    card = replace(card, source_sha256=state_sha256(model))
     tensors = {name: tensor.detach().cpu().contiguous() for name, tensor in model.state_dict().items()}
     partial = path.with_name(f".{path.name}.partial")
     try:
@@ -66,6 +69,11 @@ def save_checkpoint(path: str | Path, model: LVUNet, card: Card) -> None:
 
 def load_checkpoint(path: str | Path) -> tuple[LVUNet, Card]:
     """Read a checkpoint that `save_checkpoint` wrote; the network comes back in evaluation mode, on the CPU."""
+    return load_network(path, LVUNet)
+
+
+def load_network(path: str | Path, build: Callable[[int, int], Network]) -> tuple[Network, Card]:
+    """Read the checkpoint of any network, as `load_checkpoint`; `build` makes it from classes and channels."""
     path = Path(path)
     try:
         with safe_open(path, framework="pt") as file:
@@ -78,7 +86,7 @@ def load_checkpoint(path: str | Path) -> tuple[LVUNet, Card]:
     if header is None:
         raise CheckpointError(f"{path} holds tensors, but no LV-UNet card: another program made it.")
     card = Card.from_json(header)
-    model = LVUNet(card.classes, card.in_channels)
+    model = build(card.classes, card.in_channels)
     _load_state(model, tensors, str(path))
     if state_sha256(model) != card.source_sha256:
         raise CheckpointError(f"{path}: the tensors are not those the card was written for; the file was edited.")
@@ -118,9 +126,10 @@ def _our_name(name: str) -> str:
     return ".".join([ORIGINAL_PARTS.get(part, part), *rest])
 
 
-def _load_state(model: LVUNet, state: Mapping[str, Tensor], source: str) -> None:
+def _load_state(model: nn.Module, state: Mapping[str, Tensor], source: str) -> None:
     try:
         model.load_state_dict(state)
     except RuntimeError as error:
         first = str(error).splitlines()[1:2]
-        raise CheckpointError(f"{source} does not fit LV-UNet: {' '.join(first).strip()[:300]}") from error
+        what = f"{type(model).__name__}: {' '.join(first).strip()[:300]}"
+        raise CheckpointError(f"{source} does not fit {what}") from error

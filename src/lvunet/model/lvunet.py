@@ -1,5 +1,7 @@
 """LV-UNet (arXiv 2408.16886): MobileNetV3-Large encoder, fusible blocks, additive skips."""
 
+from typing import Protocol
+
 import torch.nn.functional as F
 from torch import Tensor, nn
 
@@ -81,9 +83,16 @@ class LVUNet(nn.Module):
         return image
 
 
+class Constructor(Protocol):
+    """What makes a new network of normalised pixels to logits: `LVUNet`, or a peer of it."""
+
+    def __call__(self, classes: int = 1, in_channels: int = 3, weights: Weights = None) -> nn.Module: ...
+
+
 class PixelsToProbability(nn.Module):
     """What an artefact computes: pixels 0..255, float (B, C, H, W), to probability (B, classes, H, W).
 
+    The logits are divided by `temperature` (Guo et al., arXiv 1706.04599); at 1 the graph has no such step.
     The mean is subtracted from the image, not folded into the stem: the stem pads with zeros, so the border would
     see the mean instead.
     """
@@ -91,18 +100,22 @@ class PixelsToProbability(nn.Module):
     mean: Tensor
     std: Tensor
 
-    def __init__(self, network: nn.Module, mean: tuple[float, ...], std: tuple[float, ...]) -> None:
+    def __init__(
+        self, network: nn.Module, mean: tuple[float, ...], std: tuple[float, ...], temperature: float = 1.0
+    ) -> None:
         super().__init__()
-        self.network = network
+        self.network, self.temperature = network, temperature
         self.register_buffer("mean", pixel_statistic(mean))
         self.register_buffer("std", pixel_statistic(std))
 
     def logits(self, pixels: Tensor) -> Tensor:
-        """Return the network's answer before sigmoid or softmax."""
+        """Return the network's answer before temperature and sigmoid or softmax."""
         return self.network((pixels - self.mean) / self.std)
 
     def forward(self, pixels: Tensor) -> Tensor:
         logits = self.logits(pixels)
+        if self.temperature != 1:
+            logits = logits * (1 / self.temperature)
         return logits.sigmoid() if logits.shape[1] == 1 else logits.softmax(dim=1)
 
 

@@ -30,6 +30,7 @@ class FileResult:
     width: int | None = None
     area_px: int | None = None
     area_fraction: float | None = None  # of the image, 0 to 1
+    expected_dice: float | None = None  # an estimate: see `Segmentation.expected_dice`
     error: str = ""
 
 
@@ -53,6 +54,9 @@ def segment_files(
     see `FileResult.mask`. With `overlays`, a folder, the images with their masks go there under the same names.
     A file that cannot be used gives a result with `error`, and the rest goes on. Results come in order; the table
     appears, whole, after the last. A segmenter of one thread makes best use of the `workers`.
+
+    The column expected_dice of the table is the Dice that masks of like certainty had on the validation images of the
+    training: an estimate, not valid for images of another kind, and empty where the model was not calibrated.
 
     Raises `EmptyInput` for an input without images, and `OutputError` where a result cannot be written.
     """
@@ -133,7 +137,8 @@ def _write(segmenter: Segmenter, job: _Job) -> FileResult:
     if job.overlay:
         write_image(job.overlay, found.overlay())
     height, width = found.mask.shape
-    return FileResult(job.file, job.mask, job.overlay, height, width, found.area_px, found.area_fraction)
+    area = found.area_px, found.area_fraction
+    return FileResult(job.file, job.mask, job.overlay, height, width, *area, found.expected_dice)
 
 
 def _return_freed_memory() -> None:

@@ -38,6 +38,15 @@ class Segmentation:
         """Share of the image that is not background, 0 to 1."""
         return self.area_px / self.mask.size
 
+    @cached_property
+    def expected_dice(self) -> float | None:
+        """An estimate, 0 to 1, of the Dice of this mask with a true one; None where the model was not calibrated.
+
+        It is what masks of like certainty reached on the validation images of the training, so it holds for images of
+        the same kind; on images of another kind a model can be sure and wrong.
+        """
+        return self.card.expected_dice(self.probability, self.mask)
+
     def overlay(self, opacity: float = 0.45) -> UInt8:
         """Return the image (H, W, 3) with the mask filled in and outlined; one without RGB raises `InputError`."""
         return overlay(self.image, self.mask, opacity)

@@ -24,7 +24,7 @@ class TorchSegmenter(Segmenter):
             raise ConfigError(f"{card.name} is in training mode; call its .eval() first.")
         self.card = card
         self._device = next(network.parameters()).device
-        self._network = PixelsToProbability(network, card.mean, card.std).to(self._device)
+        self._network = PixelsToProbability(network, card.mean, card.std, card.temperature).to(self._device)
 
     def __call__(self, image: UInt8, /) -> Float32:
         small = resize(checked(image, self.card), (self.card.size, self.card.size))

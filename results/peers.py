@@ -1,0 +1,199 @@
+"""LV-UNet and its peers in one harness: what each costs, how fast it is, and how well it learns by the same recipe.
+
+python results/peers.py latency
+python results/peers.py accuracy configs/kvasir-seg.toml --data FOLDER --weights FILE --epochs 30
+
+The first wants a quiet machine. The second trains one network after another, each in a folder of its own, and writes
+its table anew after each: run it again to go on where it was interrupted.
+"""
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict
+from functools import partial
+from importlib.metadata import version
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any
+
+import numpy as np
+import onnx
+import torch
+from cyclopts import App
+from torch import nn
+
+from lvunet.benchmark.forms import count
+from lvunet.benchmark.latency import Latency, measure
+from lvunet.benchmark.peers import LVUNET, PEERS, constructor, initialised, usable
+from lvunet.card import Card
+from lvunet.data.selection import choose
+from lvunet.evaluate.evidence import Evaluation, write_json
+from lvunet.evaluate.intervals import Interval, mean_interval
+from lvunet.evaluate.provenance import provenance
+from lvunet.evaluate.scoring import score
+from lvunet.export.onnx import to_onnx
+from lvunet.fold import fold
+from lvunet.learn.config import TrainConfig
+from lvunet.learn.train import train
+from lvunet.model import LVUNet, load_network
+from lvunet.runtime.onnx_backend import OnnxSegmenter
+from lvunet.runtime.torch_backend import TorchSegmenter
+
+HERE = Path(__file__).parent
+CARD, LAST = Card(), torch.channels_last
+ONNX, TORCH = "ONNX Runtime", "PyTorch channels-last"
+SCORES = "scores.json"
+ROW = (
+    *("name", "package", "version", "initialised", "parameters", "multiply_adds"),
+    *("chosen", "missed", "source_sha256", "commit", "date", "machine"),
+)
+OWN = ("network", "weights", "out", "data")  # of the configuration, what is not common to all
+
+app = App(help=__doc__)
+
+
+@app.command
+def latency(*names: str, rounds: int = 20, result: Path = HERE / "peers-latency.json") -> None:
+    """Time the networks (default: all) in both runtimes: from one uint8 image of 256 x 256 to its probability.
+
+    All in one alternating run, one thread. LV-UNet is folded; the peers are as their packages give them, so that in
+    PyTorch their batch norms are layers of their own, while ONNX Runtime folds those of all.
+    """
+    torch.set_num_threads(1)
+    networks = {name: deployed(untrained(name)) for name in in_order(names)}
+    image = np.random.default_rng(0).integers(0, 256, (CARD.size, CARD.size, 3), dtype=np.uint8)
+    candidates = {}
+    for name, network in networks.items():
+        candidates[f"{name}, {ONNX}"] = partial(in_onnx_runtime(network), image)
+        candidates[f"{name}, {TORCH}"] = partial(TorchSegmenter(network.to(memory_format=LAST), CARD), image)
+    measured = {each.name: each for each in measure(candidates, threads=1, rounds=rounds)}
+    rows = [
+        costs(name, network) | {runtime: timing(measured, name, runtime) for runtime in (ONNX, TORCH)}
+        for name, network in networks.items()
+    ]
+    what = f"batch 1, {CARD.size} x {CARD.size}, 1 thread, uint8 to probability"
+    write_json(result, {"workload": what, "networks": rows, **asdict(provenance())})
+
+
+@app.command
+def accuracy(
+    recipe: Path,
+    /,
+    *names: str,
+    data: Path,
+    weights: str | None = None,
+    epochs: int | None = None,
+    runs: Path = Path("runs"),
+) -> None:
+    """Train the networks (default: all) by one recipe on one split, score them, and write the table of that folder.
+
+    Args:
+        recipe: A file of configs/.
+        weights: "imagenet", where the packages can download, or a file of MobileNetV3-Large, for whom it fits.
+        epochs: The budget of each; by default that of the recipe.
+        runs: Where the folders of the runs are.
+    """
+    common = TrainConfig.read(recipe, {"data": data} | ({"epochs": epochs} if epochs else {}))
+    split = f"{common.dataset or data.resolve().name}-{common.protocol}-{common.split_seed}"
+    folder = runs / f"peers-{split}-{common.recipe}-s{common.seed}-e{common.epochs}"
+    for name in in_order(names):
+        own = {"network": name, "weights": usable(name, weights), "out": folder / name}
+        config = common.model_copy(update=own)
+        if not scored(config):
+            train(config, build=constructor(name))
+            evaluate(config)
+        write_json(HERE / f"{folder.name}.json", table(folder))
+
+
+def in_order(names: Sequence[str]) -> list[str]:
+    """Return LV-UNet, and then those asked for, or all."""
+    return list(dict.fromkeys((LVUNET, *(names or PEERS))))
+
+
+def untrained(name: str) -> nn.Module:
+    """Return a new network as it would be after training."""
+    network = constructor(name)().eval()
+    if isinstance(network, LVUNet):
+        network.set_slope(1)
+    return network
+
+
+def deployed(network: nn.Module) -> nn.Module:
+    """Return a network as it is put to use: LV-UNet folded, a peer as it is."""
+    return fold(network) if isinstance(network, LVUNet) else network
+
+
+def in_onnx_runtime(network: nn.Module) -> OnnxSegmenter:
+    """Return the network as an artefact of one thread."""
+    with TemporaryDirectory() as folder:
+        onnx.save(to_onnx(network, CARD), Path(folder) / "model.onnx")
+        return OnnxSegmenter(Path(folder) / "model.onnx", threads=1)
+
+
+def costs(name: str, network: nn.Module) -> dict[str, Any]:
+    """Return where a network comes from, and its size at 256 x 256."""
+    package = PEERS[name].package if name in PEERS else "lvunet"
+    parameters, multiply_adds = count(network, torch.zeros(1, 3, CARD.size, CARD.size))
+    origin = {"name": name, "package": package, "version": version(package)}
+    return origin | {"parameters": parameters, "multiply_adds": multiply_adds}
+
+
+def timing(measured: Mapping[str, Latency], name: str, runtime: str) -> dict[str, float]:
+    """Return what a network takes in a runtime, and how many times LV-UNet's median in the same that is."""
+    own, ours = measured[f"{name}, {runtime}"], measured[f"{LVUNET}, {runtime}"]
+    times = {"median_ms": own.median_ms, "p10_ms": own.p10_ms, "p90_ms": own.p90_ms, "n": own.n}
+    return times | {"times_lvunet": own.median_ms / ours.median_ms}
+
+
+def scored(config: TrainConfig) -> bool:
+    """Whether this very run is done."""
+    path = config.folder / SCORES
+    return path.is_file() and json.loads(path.read_text(encoding="utf-8"))["config"] == config.model_dump(mode="json")
+
+
+def evaluate(config: TrainConfig) -> None:
+    """Score the chosen epoch of a run on the test part, beside its checkpoint."""
+    model, card = load_network(config.folder / "best.safetensors", constructor(config.network))
+    network = deployed(model)
+    samples, split = choose(config.data, "test", config.dataset, config.protocol, config.split_seed)
+    dataset, scores = config.dataset or config.data.resolve().name, score(TorchSegmenter(network, card), samples)
+    record = costs(config.network, network) | Evaluation(scores, dataset, split, provenance()).record()
+    facts = {
+        "config": config.model_dump(mode="json"),
+        "initialised": initialised(config.network, config.weights),
+        "chosen": {key: card.training[key] for key in ("epoch", "val_dice")},
+        "source_sha256": card.source_sha256,
+    }
+    write_json(config.folder / SCORES, record | facts)
+
+
+def table(folder: Path) -> dict[str, Any]:
+    """Return what has been trained so far, each held against LV-UNet on the same images."""
+    files = [folder / name / SCORES for name in in_order(())]
+    records = [json.loads(path.read_text(encoding="utf-8")) for path in files if path.is_file()]
+    ours = records[0]
+    return {key: ours[key] for key in ("dataset", "split", "n", "intervals")} | {
+        "recipe": {key: value for key, value in ours["config"].items() if key not in OWN},
+        "networks": [
+            {key: record[key] for key in ROW}
+            | {"dice": record["metrics"]["dice"], "minus_lvunet": asdict(difference(record, ours))}
+            | {"dice_by_image": dice_by_image(record)}
+            for record in records
+        ],
+    }
+
+
+def dice_by_image(record: Mapping[str, Any]) -> dict[str, float]:
+    """Return the Dice of each image."""
+    return {image["id"]: round(image["dice"], 6) for image in record["images"]}
+
+
+def difference(record: Mapping[str, Any], ours: Mapping[str, Any]) -> Interval:
+    """Return the mean of a network's Dice minus LV-UNet's over the images, drawn by group where there are groups."""
+    own, reference = dice_by_image(record), dice_by_image(ours)
+    groups = [image["group"] or image["id"] for image in record["images"]]
+    return mean_interval([own[key] - reference[key] for key in own], groups)
+
+
+if __name__ == "__main__":
+    app()

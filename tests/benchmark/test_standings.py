@@ -1,0 +1,124 @@
+"""The table of all records, and the differences between recipes, from records written by hand."""
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from lvunet.benchmark.standings import HEAD, Record, comparisons, dice_difference, read_records, standings
+from lvunet.data.registry import DATASETS
+from lvunet.errors import ConfigError, MismatchedPair
+
+PLACE = {name: place for place, name in enumerate(HEAD)}
+
+
+def interval(mean: float, n: int = 40) -> dict[str, Any]:
+    return {"mean": mean, "low": mean - 0.02, "high": mean + 0.01, "n": n, "clusters": n}
+
+
+def record_of(
+    dices: Mapping[str, float] | None = None, groups: Mapping[str, str] | None = None, **changed: Any
+) -> Record:
+    """A record of Kvasir-SEG by recipe "paper", of these Dice scores by id, but for what is changed."""
+    images = [{"id": key, "group": (groups or {}).get(key, ""), "dice": dice} for key, dice in (dices or {}).items()]
+    fixed = {
+        "model": "run",
+        "dataset": "kvasir-seg",
+        "split": "paper-0 test",
+        "recipe": "paper",
+        "seed": 0,
+        "epochs": 40,
+        "images_seen": 25_600,
+        "metrics": {"dice": interval(0.883), "iou": interval(0.815), "hd95_px": interval(35.3)},
+        "paper_metric": {"iou": 0.796, "dice": 0.885},
+        "false_alarms": 0,
+        "forms": {"trained": {"minus_trained": 0.0}, "folded": {"minus_trained": -3e-6}},
+        "images": images,
+    }
+    return fixed | changed
+
+
+def test_a_run_stands_beside_what_was_published_and_what_is_to_be_reached() -> None:
+    table = standings([record_of()])
+    (row,) = table.rows
+    assert row[:6] == ("kvasir-seg, paper-0", "paper", "0", "40", "40", "0.883 (0.863 to 0.893)")
+    assert row[6:] == ("-0.032", "0.815", "35.3", "0.796 (0.807)")  # 0.883 - 0.915; the paper says 80.69
+    assert "0.915 for kvasir-seg" in table.note
+    assert "3e-06" in table.note
+
+
+@pytest.mark.parametrize("changed", [{"split": "grouped-1 test"}, {"dataset": "mine"}])
+def test_nothing_was_published_for_grouped_splits_and_unknown_sets(changed: dict[str, Any]) -> None:
+    table = standings([record_of(**changed)])
+    (row,) = table.rows
+    assert (row[PLACE["to goal"]], row[-1]) == ("", "0.796")
+    assert "Goals" not in table.note
+
+
+def test_the_goal_of_busi_is_for_its_lesions() -> None:
+    apart: dict[str, Any] = {"lesions": interval(0.8, 30), "normals": interval(0.7, 10), "false_alarms": 3}
+    table = standings([record_of(dataset="busi", **apart)])
+    whole, lesions, normals = table.rows
+    assert (whole[PLACE["n"]], lesions[PLACE["n"]], normals[PLACE["n"]]) == ("40", "30", "10")
+    assert [row[PLACE["to goal"]] for row in table.rows] == ["", "-0.020", ""]
+    assert "3 false alarms" in normals[0]
+    assert "0.82 for busi lesions" in table.note
+
+
+def test_the_difference_is_that_of_the_same_images_in_any_order() -> None:
+    ours, theirs = record_of({"a": 0.9, "b": 0.8, "c": 0.7}), record_of({"c": 0.4, "a": 0.8, "b": 0.8})
+    found = dice_difference(ours, theirs)
+    assert found.mean == pytest.approx((0.1 + 0 + 0.3) / 3)
+    assert (found.n, found.clusters) == (3, 3)
+    assert found.low == pytest.approx(0)  # 2.5 % of resamples and more, (1/3)^3, are three times b
+    assert found.high == pytest.approx(0.3)  # or three times c
+
+
+def test_the_frames_of_a_sequence_are_drawn_together() -> None:
+    groups = {"a": "one", "b": "one"}
+    ours, theirs = record_of({"a": 0.9, "b": 0.8, "c": 0.7}, groups), record_of({"a": 0.8, "b": 0.8, "c": 0.4})
+    assert dice_difference(ours, theirs).clusters == 2
+
+
+def test_the_number_of_groups_is_stated_where_there_are_any() -> None:
+    dice = interval(0.883, 123) | {"clusters": 29}
+    (row,) = standings([record_of(metrics=record_of()["metrics"] | {"dice": dice})]).rows
+    assert row[PLACE["n"]] == "123 in 29"
+
+
+def test_scores_of_different_images_are_not_compared() -> None:
+    with pytest.raises(MismatchedPair, match="different images"):
+        dice_difference(record_of({"a": 0.9}), record_of({"b": 0.9}))
+
+
+def test_recipes_are_compared_with_the_paper_at_equal_split_seed_and_budget() -> None:
+    low, high = {str(n): 0.5 + n / 100 for n in range(20)}, {str(n): 0.6 + n / 100 for n in range(20)}
+    table = comparisons(
+        [
+            record_of(high, recipe="ours"),
+            record_of(low),
+            record_of(high, recipe="joint", images_seen=48_000),
+            record_of(high, recipe="ours", epochs=300),
+            record_of(high, recipe="ours", seed=1),
+            record_of(high, recipe="ours", split="grouped-0 test"),
+        ]
+    )
+    ours, joint = sorted(table.rows, key=lambda row: row[1], reverse=True)
+    difference = ("20", "+0.1000 (0.1000 to 0.1000)", "yes")
+    assert ours == ("kvasir-seg, paper-0", "ours - paper", "0", "40", "25,600", *difference)
+    assert joint == ("kvasir-seg, paper-0", "joint - paper", "0", "40", "48,000 against 25,600", *difference)
+
+
+def test_what_is_not_a_record_is_named(tmp_path: Path) -> None:
+    assert read_records(tmp_path / "nowhere") == {}
+    for content in ("{", "[]", '{"n": 3}'):
+        (tmp_path / "accuracy-x.json").write_text(content, encoding="utf-8")
+        with pytest.raises(ConfigError, match=r"accuracy-x\.json"):
+            read_records(tmp_path)
+
+
+def test_published_figures_are_there_for_the_polyp_sets_alone() -> None:
+    published = {name: entry.published.iou for name, entry in DATASETS.items() if entry.published}
+    assert published == {"cvc-clinicdb": 0.8514, "cvc-colondb": 0.7964, "kvasir-seg": 0.8069}
+    assert all(0.8 < entry.goal_dice < 1 for entry in DATASETS.values())
