@@ -58,7 +58,7 @@ def run_one(dataset: str, data: Path, weights: Path, out: Path, name: str) -> No
         return
     values = {"data": data, "dataset": dataset, "weights": str(weights), "out": folder, **BASE, **EXPERIMENTS[name]}
     config = TrainConfig.model_validate(values)
-    if config.recipe == "original normalisation":  # normalised twice (arXiv 2408.16886's code); its BGR is left out
+    if config.recipe == "original normalisation":  # normalised twice; its BGR is left out
         setattr(training, "IMAGENET_STD", tuple(255 * std for std in IMAGENET_STD))  # noqa: B010
     run = training.train(config, progress_bar=False)
     samples, split = task(data, dataset, config.protocol, config.split_seed)

@@ -31,6 +31,8 @@ TORCH_FREE = [
     "lvunet.cli",
     "lvunet.image",
     "lvunet.runtime.segmenter",
+    "lvunet.runtime.zoo",
+    "lvunet.cli.weights",
     "lvunet.runtime.onnx_backend",
     "lvunet.runtime.batch",
     "lvunet.data.registry",

@@ -9,7 +9,7 @@ import pytest
 from lvunet.card import Card
 from lvunet.errors import CheckpointError, ConfigError
 from lvunet.runtime.onnx_backend import OnnxSegmenter
-from lvunet.runtime.segmenter import ZOO
+from lvunet.runtime.zoo import ZOO
 
 ADDED = ("temperature", "quality", "empty_dice")  # after cards had been written without them
 CALIBRATED = Card(temperature=2.0, quality=((0.5, 0.2), (0.9, 0.8)), empty_dice=0.25)

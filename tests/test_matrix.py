@@ -21,7 +21,7 @@ from lvunet.data.registry import find_samples
 from lvunet.errors import ConfigError, InputError
 
 RESULTS = Path(__file__).parents[1] / "results"
-EPOCHS, FOR_EVER = 30, 100_000
+EPOCHS, FOR_EVER = 16, 100_000
 
 
 def script(name: str) -> Any:

@@ -25,8 +25,8 @@ def complain(message: str) -> None:
 def show(title: str, head: Sequence[str], rows: Sequence[Sequence[str]], note: str = "") -> None:
     """Print a table; the first column is words, the others numbers."""
     table = Table(title=title, title_justify="left", title_style="bold", box=None, pad_edge=False)
-    for column in head:
-        table.add_column(column, justify="left" if column is head[0] else "right", no_wrap=column is head[0])
+    for place, column in enumerate(head):
+        table.add_column(column, justify="left" if place == 0 or not column else "right", no_wrap=place == 0)
     for row in rows:
         table.add_row(*row)
     out.print(table)

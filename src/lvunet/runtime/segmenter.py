@@ -8,10 +8,10 @@ from typing import Protocol
 import numpy as np
 
 from lvunet.card import Card
-from lvunet.errors import ConfigError, InputError, MissingDependency, did_you_mean
+from lvunet.errors import ConfigError, InputError, MissingDependency
 from lvunet.image import Float32, Source, UInt8, encode_png, overlay, read_image, write_image
+from lvunet.runtime.zoo import model_file
 
-ZOO = Path(__file__).parents[1] / "zoo"
 LARGE_PX = 2**22  # pixels; from here on an image is segmented alone, and the memory it took is given back
 
 
@@ -106,7 +106,7 @@ def load(name_or_path: str | Path, threads: int | None = None) -> Segmenter:
     """
     if threads is not None and threads < 1:
         raise ConfigError(f"threads = {threads}: give at least 1, or None for all cores.")
-    path = _model_file(Path(name_or_path))
+    path = model_file(name_or_path)
     if path.suffix == ".onnx":
         from lvunet.runtime.onnx_backend import OnnxSegmenter
 
@@ -121,13 +121,3 @@ def load(name_or_path: str | Path, threads: int | None = None) -> Segmenter:
             ) from error
         return load_trained(path, threads)
     raise ConfigError(f"{path}: a model is an export (.onnx) or a trained checkpoint (.safetensors).")
-
-
-def _model_file(path: Path) -> Path:
-    if path.is_file():
-        return path
-    zoo = {model.stem: model for model in ZOO.glob("*.onnx")}
-    if str(path) in zoo:
-        return zoo[str(path)]
-    bundled = did_you_mean(str(path), zoo) if zoo else ""
-    raise ConfigError(f"no model {str(path)!r}. Give the path of an .onnx or .safetensors file.{bundled}")
