@@ -33,7 +33,7 @@ def pack(runs: Path, to: Path, /) -> int:
     if not ready:
         raise EmptyInput(f"{runs}: no run has kept a network yet, so there is nothing to bundle.")
     parts: list[list[Path]] = [[] for _ in range(PARTS)]
-    left_out = []
+    left_out: list[Path] = []
     for run in sorted(ready, key=lambda run: (run / BUNDLED).exists()):
         fits = (part for part in parts if sum(map(_in_tar, [*part, run])) + TAR_END <= PART_BYTES)
         next(fits, left_out).append(run)

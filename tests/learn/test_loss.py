@@ -8,7 +8,7 @@ import torch
 from scipy.ndimage import uniform_filter
 
 from lvunet.errors import ConfigError
-from lvunet.learn.loss import BCEDice, loss_of
+from lvunet.learn.loss import BCEDice, imitation, loss_of
 
 
 def test_one_class_is_half_cross_entropy_plus_dice_of_each_image() -> None:
@@ -58,3 +58,12 @@ def test_the_loss_of_pranet_is_its_formula_with_a_window_of_31() -> None:
 def test_the_loss_of_pranet_is_refused_for_several_classes() -> None:
     with pytest.raises(ConfigError, match="loss = 'structure' is for one class, not 3"):
         loss_of("structure", 3)
+
+
+def test_imitation_is_least_at_the_teacher_and_there_equals_its_entropy() -> None:
+    p = torch.tensor([0.1, 0.5, 0.9]).view(1, 1, 1, 3)
+    entropy = -(p * p.log() + (1 - p) * (1 - p).log()).mean()
+    assert imitation(p.logit(), p).item() == pytest.approx(entropy.item(), abs=1e-6)
+    assert imitation(p.logit() + 0.3, p) > entropy
+    of_three = torch.tensor([0.2, 0.3, 0.5]).view(1, 3, 1, 1)
+    assert imitation(of_three.log() + 7, of_three).item() == pytest.approx(1.0296530, abs=1e-6)  # -sum p log p

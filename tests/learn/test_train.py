@@ -245,3 +245,18 @@ def test_a_run_goes_on_from_a_model_whose_function_it_keeps(
         finished.val_dice, abs=0.1
     )  # momentum has moved its batch statistics a little
     fold(load_checkpoint(tuned.best)[0])
+
+
+def test_a_teacher_is_imitated_and_is_no_part_of_what_is_saved(finished: Run, phantoms: Path, tmp_path: Path) -> None:
+    changes: dict[str, Any] = {"teacher": finished.best, "epochs": 2, "deep": "done", "seed": 1}
+    alone = run(phantoms, tmp_path / "alone", **changes | {"teacher": None})
+    taught = run(phantoms, tmp_path / "taught", teaching=1.0, **changes)
+    assert rows(taught.folder)[0]["train_loss"] != rows(alone.folder)[0]["train_loss"]
+    assert tensors(taught.best).keys() == tensors(alone.best).keys()
+    last = torch.load(taught.folder / "last.ckpt", weights_only=True)["state_dict"]
+    assert not any("teacher" in name for name in last)
+
+
+def test_a_teacher_of_another_task_is_refused(finished: Run, phantoms: Path, tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match=r"it has 1 classes and 3 channels, the student 1 and 1"):
+        run(phantoms, tmp_path, teacher=finished.best, grey=True)

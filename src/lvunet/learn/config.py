@@ -41,6 +41,8 @@ class TrainConfig(BaseModel):
     loss: Literal["paper", "structure"] = Field(
         "paper", description="0.5 BCE + Dice, or PraNet's, weighted at outlines"
     )
+    teacher: Path | None = Field(None, description="a trained LV-UNet whose probability is learnt too (distillation)")
+    teaching: float = Field(0.5, ge=0, le=1, description="share of the teacher in the loss")
     deep: DeepTraining = Field("paper", description="schedule of the slope; none: stays 0, not foldable; done: is 1")
     deep_end: float = Field(0.9, gt=0, le=1, description="fraction of training from which the slope is 1")
     ema: float = Field(0.0, ge=0, lt=1, description="decay of the moving average of the weights; 0 is off")
@@ -59,7 +61,7 @@ class TrainConfig(BaseModel):
     def _none_is_a_word(cls, values: Any) -> Any:
         """TOML has no null: the word none for weights, dataset and init means None."""
         return {
-            key: None if value == "none" and key in ("weights", "dataset", "init") else value
+            key: None if value == "none" and key in ("weights", "dataset", "init", "teacher") else value
             for key, value in values.items()
         }
 

@@ -54,6 +54,17 @@ class Structure(nn.Module):
         return ((weight * entropy).sum((2, 3)) / weight.sum((2, 3)) + overlap).mean()
 
 
+def imitation(logits: Tensor, probability: Tensor) -> Tensor:
+    """Return the cross-entropy of logits (B, K, H, W) to the probability (B, K, H, W) that a teacher gives.
+
+    Distillation (Hinton et al., arXiv 1503.02531) at the temperature of the teacher's own calibration.
+    """
+    logits, probability = logits.float(), probability.float()
+    if logits.shape[1] == 1:
+        return F.binary_cross_entropy_with_logits(logits, probability)
+    return F.cross_entropy(logits, probability)
+
+
 def loss_of(name: str, classes: int) -> nn.Module:
     """Return a loss by its name in the configuration; raises `ConfigError` for one that cannot be had."""
     if name == "paper":

@@ -13,11 +13,12 @@ from torch.optim.lr_scheduler import LambdaLR
 
 from lvunet.card import Card
 from lvunet.data.augment import Batch
+from lvunet.errors import ConfigError
 from lvunet.evaluate.metrics import dice
 from lvunet.learn.config import TrainConfig
-from lvunet.learn.loss import loss_of
+from lvunet.learn.loss import imitation, loss_of
 from lvunet.learn.schedule import learning_rate, progress, slope
-from lvunet.model import LVUNet, PixelsToProbability, save_checkpoint
+from lvunet.model import LVUNet, PixelsToProbability, load_checkpoint, save_checkpoint
 
 BEST = "best.safetensors"
 LOG_COLUMNS = ("epoch", "train_loss", "val_dice", "slope", "learning_rate", "seconds")
@@ -33,11 +34,17 @@ class DeepTraining(pl.LightningModule):
         self.model = PixelsToProbability(network, card.mean, card.std)
         self.loss = loss_of(config.loss, card.classes)
         self.card, self.config = card, config
+        self._teacher = [_teacher(config.teacher, card)] if config.teacher else []  # a list hides it from checkpoints
 
     def training_step(self, batch: Batch) -> Tensor:
         """Return the loss of one batch."""
-        pixels, target = batch
-        loss: Tensor = self.loss(self.model.logits(channels_last(pixels)), target)
+        pixels, target = channels_last(batch[0]), batch[1]
+        logits = self.model.logits(pixels)
+        loss: Tensor = self.loss(logits, target)
+        for teacher in self._teacher:
+            with torch.no_grad():
+                probability = teacher(pixels)
+            loss = torch.lerp(loss, imitation(logits, probability), self.config.teaching)
         self.log("train_loss", loss, on_epoch=True, on_step=False, batch_size=len(pixels), sync_dist=True)
         return loss
 
@@ -53,7 +60,12 @@ class DeepTraining(pl.LightningModule):
         self.log("val_dice", float(scores.mean()), batch_size=len(pixels), prog_bar=True, sync_dist=True)
 
     def on_train_start(self) -> None:
-        """Record the kernels of the network as a graph, if wanted: a GPU runs them faster than a CPU launches them."""
+        """Make ready on the device.
+
+        Kernels are recorded as a graph, if wanted: a GPU runs them faster than a CPU launches them.
+        """
+        for teacher in self._teacher:
+            teacher.to(self.device)
         if self.config.cuda_graphs and self.device.type == "cuda":
             side, channels = self.card.size, self.card.in_channels
             pixels = channels_last(torch.randint(256, (self.batch_size, channels, side, side), device=self.device))
@@ -91,6 +103,17 @@ class DeepTraining(pl.LightningModule):
             return rate / config.learning_rate
 
         return {"optimizer": optimizer, "lr_scheduler": {"scheduler": LambdaLR(optimizer, factor), "interval": "step"}}
+
+
+def _teacher(path: Path, card: Card) -> PixelsToProbability:
+    """Return a trained network, as it is used; raises `ConfigError` if it does not do the same task."""
+    network, its = load_checkpoint(path)
+    if (its.classes, its.in_channels) != (card.classes, card.in_channels):
+        raise ConfigError(
+            f"teacher {path}: it has {its.classes} classes and {its.in_channels} channels, "
+            f"the student {card.classes} and {card.in_channels}."
+        )
+    return PixelsToProbability(network.to(memory_format=torch.channels_last), its.mean, its.std, its.temperature)
 
 
 def channels_last(pixels: Tensor) -> Tensor:
