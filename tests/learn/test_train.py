@@ -95,6 +95,10 @@ def test_a_stopped_run_goes_on_to_the_bits_it_would_have_reached(phantoms: Path,
     assert rows(stopped) == rows(whole.folder)
     assert same(resumed.best, whole.best)
     assert load_checkpoint(resumed.best)[0].slope == 1
+    begun = (stopped / "manifest.json").stat().st_mtime_ns
+    again = run(phantoms, stopped, ema=ema)
+    assert (again.epoch, again.val_dice) == (resumed.epoch, resumed.val_dice)
+    assert (stopped / "manifest.json").stat().st_mtime_ns == begun
 
 
 def test_a_folder_that_holds_another_run_is_refused_with_the_difference(finished: Run, phantoms: Path) -> None:

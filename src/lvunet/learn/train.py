@@ -64,7 +64,8 @@ def train(config: TrainConfig, progress_bar: bool = True, build: Constructor = L
     last, epoch = resumable(config.folder, record)
     pl.seed_everything(config.seed, verbose=False)
     network, card = _start(config, build, seen_images(used))
-    write_json(config.folder / MANIFEST, record)
+    if last is None:  # it says with which code, and where, the run was begun
+        write_json(config.folder / MANIFEST, record)
     keep_best = KeepBest(config.folder)
     with _lightning_at_ease():
         trainer = _trainer(config, keep_best, progress_bar)
