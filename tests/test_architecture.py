@@ -37,6 +37,7 @@ TORCH_FREE = [
     "lvunet.runtime.batch",
     "lvunet.data.registry",
     "lvunet.data.check",
+    "lvunet.data.pack",
     "lvunet.data.phantom",
     "lvunet.evaluate.scoring",
     "lvunet.evaluate.report",

@@ -40,6 +40,12 @@ def test_code_installed_inside_another_repository_has_no_commit(tmp_path: Path) 
     assert commit(installed) == ""
 
 
+def test_a_copy_without_its_repository_is_told_its_commit(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "code.py").touch()
+    monkeypatch.setenv("LVUNET_COMMIT", "abc")
+    assert commit(tmp_path / "code.py") == "abc"
+
+
 def test_code_without_a_repository_has_no_commit(tmp_path: Path) -> None:
     assert commit(tmp_path / "nowhere" / "code.py") == ""
 

@@ -55,7 +55,7 @@ def machine() -> Machine:
 
 
 def commit(source: Path = PACKAGE) -> str:
-    """Return the commit that `source` is of; empty if git does not track it.
+    """Return the commit that `source` is of; where git does not track it, what `LVUNET_COMMIT` says, or nothing.
 
     It ends in `-dirty` if a tracked file in its folder, or below, was edited since.
     """
@@ -69,7 +69,7 @@ def commit(source: Path = PACKAGE) -> str:
         edited = git("diff", "HEAD", "--name-only", "--", ".")
         return git("rev-parse", "--short=12", "HEAD") + ("-dirty" if edited else "")
     except (OSError, subprocess.SubprocessError):
-        return ""
+        return os.environ.get("LVUNET_COMMIT", "")  # of a copy without its repository, as on a lent machine
 
 
 def _cpu() -> str:
