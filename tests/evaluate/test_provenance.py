@@ -7,6 +7,7 @@ import subprocess
 from pathlib import Path
 
 import numpy as np
+import pytest
 
 from lvunet.evaluate.provenance import commit, machine, provenance
 

@@ -21,7 +21,7 @@ class TrainConfig(BaseModel):
     dataset: str | None = Field(None, description="a known data set (`lvunet data list`) whose committed split is used")
     protocol: str = Field("paper", description="which committed split: paper or grouped")
     split_seed: int = Field(0, description="seed of the split")
-    out: Path | None = Field(None, description="folder of the run [default: runs/<set>-<split>-<recipe>-s<seed>]")
+    out: Path | None = Field(None, description="folder of the run, by default runs/SET-SPLIT-RECIPE-sSEED")
 
     network: str = Field("lv-unet", description="which network learns: LV-UNet, or a peer by its name")
     classes: int = Field(1, ge=1, description="1: foreground or not; K > 1: exclusive classes, 0 = background")
