@@ -35,5 +35,5 @@ format: .venv/installed
 clean:
 	rm -rf .venv demo runs .mypy_cache .ruff_cache .pytest_cache
 
-numbers: .venv/installed    ## write the tables of the README from results/
-	$(BIN)/python results/readme.py
+numbers: .venv/installed    ## write the tables of the README and docs/results.md from results/
+	$(BIN)/python -m results.readme

@@ -1,13 +1,18 @@
-"""Writes the tables of the README from the files beside this one: `make numbers`."""
+"""Writes the tables of the README and docs/results.md from the files beside this one: `make numbers`."""
 
 import json
 from pathlib import Path
 from typing import Any
 
-from lvunet.benchmark.standings import comparisons, read_records, standings
+from results.page import accuracy, page
+from results.section import blocks, origin
 
 HERE = Path(__file__).parent
-README = HERE.parent / "README.md"
+README, PAGE = HERE.parent / "README.md", HERE.parent / "docs" / "results.md"
+MORE = (
+    "[docs/results.md](docs/results.md) has the rest: the search for the recipe, other data sets and spoilt images, when "
+    "not to trust a mask, peers, leaks."
+)
 BEGIN, END = "<!-- numbers -->\n", "<!-- /numbers -->\n"
 
 
@@ -15,21 +20,6 @@ def read(name: str) -> dict[str, Any]:
     """Return one result."""
     content: dict[str, Any] = json.loads((HERE / name).read_text(encoding="utf-8"))
     return content
-
-
-def origin(*records: dict[str, Any]) -> str:
-    """Return commits, dates and machines of measurements, for the line below a table."""
-    machines = [f"{record['machine']['cpu']}, {record['machine']['cores']} cores" for record in records]
-    facts = [record["commit"] for record in records], [record["date"] for record in records], machines
-    return f"*Commit {'; '.join(', '.join(sorted(set(values))) for values in facts)}.*"
-
-
-def accuracy() -> str:
-    """Return the table of all trained models, and that of the recipes that can be compared."""
-    records = list(read_records(HERE).values())
-    tables = [table for table in (standings(records), comparisons(records)) if table.rows]
-    blocks = (f"**{table.title}**\n\n{table.markdown()}" for table in tables)
-    return "\n".join([*blocks, origin(*records)])
 
 
 def latency() -> str:
@@ -64,7 +54,9 @@ def speed() -> str:
 
 def numbers() -> str:
     """Return everything between the two marks of the README."""
-    return "\n\n".join([accuracy(), latency(), speed()]) + "\n"
+    trained = accuracy(HERE)
+    scores = f"{blocks(trained.tables)}\n{origin(*trained.measurements)}\n\n{MORE}"
+    return "\n\n".join([scores, latency(), speed()]) + "\n"
 
 
 def renewed(text: str) -> str:
@@ -75,3 +67,4 @@ def renewed(text: str) -> str:
 
 if __name__ == "__main__":
     README.write_text(renewed(README.read_text(encoding="utf-8")), encoding="utf-8")
+    PAGE.write_text(page(HERE), encoding="utf-8")

@@ -16,7 +16,7 @@ class TrainConfig(BaseModel):
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
-    recipe: str = Field("paper", description="the choices to start from: paper, ours, tuned; what a file or flag says wins")
+    recipe: str = Field("paper", description="paper, ours or tuned: the choices to start from; files and flags win")
     data: Path = Field(Path("data"), description="folder with images/ and masks/, or an unpacked official archive")
     dataset: str | None = Field(None, description="a known data set (`lvunet data list`) whose committed split is used")
     protocol: str = Field("paper", description="which committed split: paper or grouped")
