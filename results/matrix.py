@@ -109,7 +109,7 @@ class Job:
 
     def look(self) -> None:
         """Take in whether the run was finished before, calibration included; one of other settings has failed."""
-        if len(self.seconds()) < self.config.epochs or "calibration" not in self.kept():
+        if (len(self.seconds()) < self.config.epochs and not self.config.patience) or "calibration" not in self.kept():
             return
         before, now = self.manifest().get("config", {}), self.config.model_dump(mode="json")
         self.state = "finished"

@@ -11,6 +11,7 @@ from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
+from unittest.mock import patch
 
 import torch
 from torch.optim.swa_utils import update_bn
@@ -52,7 +53,7 @@ EXPERIMENTS: dict[str, dict[str, Any]] = {
     "256 px": {"size": 256},
     "320 px": {"size": 320},
     "three polyp sets": {"dataset": "kvasir-seg+cvc-clinicdb+cvc-colondb", "epochs": 6},  # as many images
-    "taught": {"teacher": "/work/runs/kvasir-seg-paper-0/best.safetensors"},  # by LV-UNet after 300 epochs
+    "taught": {"teacher": "teacher.safetensors"},  # of OUT: an LV-UNet that was trained 300 epochs, preset `paper`
     "ours": {"recipe": "ours"},
 }
 
@@ -70,15 +71,17 @@ def run_one(dataset: str, data: Path, weights: Path, out: Path, name: str) -> No
     if (folder / "scores.json").exists():
         return
     chosen = {"data": data, "dataset": dataset, "weights": str(weights), "out": folder, **BASE, **EXPERIMENTS[name]}
+    if "teacher" in chosen:
+        chosen["teacher"] = out / chosen["teacher"]
     named = chosen.get("recipe", "paper") in ("paper", "ours")
     config = TrainConfig.read(None, chosen) if named else TrainConfig.model_validate(chosen)
     samples, split = task(data, dataset, config.protocol, config.split_seed)
     if config.recipe == "re-estimated":
         reestimate(out / f"{dataset}-base", folder, split.select(samples, "train"))
     else:
-        if config.recipe == "original normalisation":  # normalised twice; its BGR is left out
-            setattr(training, "IMAGENET_STD", tuple(255 * std for std in IMAGENET_STD))  # noqa: B010
-        training.train(config, progress_bar=False)
+        twice = config.recipe == "original normalisation"  # but for its BGR
+        with patch.object(training, "IMAGENET_STD", tuple(std * (255 if twice else 1) for std in IMAGENET_STD)):
+            training.train(config, progress_bar=False)
     scores = score(load(folder / "best.safetensors"), split.select(samples, "val"))
     log = folder / "metrics.csv"
     rows = log.read_text(encoding="utf-8").splitlines()[1:] if log.exists() else []
@@ -89,6 +92,7 @@ def run_one(dataset: str, data: Path, weights: Path, out: Path, name: str) -> No
         "images_seen": config.epochs * len(images),
         "minutes": round(sum(float(row.rpartition(",")[2]) for row in rows) / 60, 1),
         "dice": {image.id: round(image.mean.dice, 4) for image in scores.images},
+        "groups": {image.id: image.group or image.id for image in scores.images},
         **asdict(provenance()),
     }
     write_json(folder / "scores.json", record)
@@ -112,9 +116,12 @@ def summary(dataset: str, out: Path) -> dict[str, Any]:
     for each in sorted(done, key=lambda each: list(EXPERIMENTS).index(each["experiment"])):
         values = list(each["dice"].values())
         row = {key: each[key] for key in ("experiment", "change", "images_seen", "minutes", "commit")}
-        row["dice"] = asdict(mean_interval(values))
+        groups = [each.get("groups", {}).get(key, key) for key in each["dice"]]
+        row["dice"] = asdict(mean_interval(values, groups))
         if base:
-            row["minus_base"] = asdict(mean_interval([each["dice"][key] - base[key] for key in base]))
+            row["minus_base"] = asdict(
+                mean_interval([value - base[key] for key, value in each["dice"].items()], groups)
+            )
         rows.append(row)
     return {"dataset": dataset, "part": "val", "base": BASE, "experiments": rows, "machine": done[0]["machine"]}
 

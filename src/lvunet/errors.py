@@ -7,6 +7,7 @@ LVUNetError
 │   ├── MismatchedPair      an image without its mask, a mask without its image, or of another size
 │   └── EmptyInput          no file where at least one is needed
 ├── ConfigError             an unknown key, data set, split, model or value
+├── TrainingDiverged        a training whose network gives no numbers any more
 ├── CheckpointError         a checkpoint that is corrupt, foreign or unsafe
 ├── ArtefactError           an exported model that is corrupt, foreign or edited
 ├── NotFoldable             a module whose re-parametrisation would not be exact
@@ -46,6 +47,10 @@ class EmptyInput(InputError):
 
 class ConfigError(LVUNetError):
     """An unknown key, data set, split, model or value."""
+
+
+class TrainingDiverged(LVUNetError):
+    """A training whose network gives no numbers any more."""
 
 
 class CheckpointError(LVUNetError):

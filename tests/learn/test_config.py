@@ -90,3 +90,13 @@ def test_every_recipe_is_a_valid_configuration_that_ends_foldable(recipe: str) -
 )
 def test_a_run_has_a_folder_of_its_own_for_every_choice(values: dict[str, Any], folder: str) -> None:
     assert TrainConfig.read(None, values).folder == Path(folder)
+
+
+def test_init_ends_deep_training_and_the_word_none_is_no_init() -> None:
+    assert TrainConfig.read(None, {"init": "polyp"}).deep == "done"
+    assert TrainConfig.read(None, {"init": "none"}).deep == "paper"
+
+
+def test_a_peer_goes_on_from_no_model_of_ours() -> None:
+    with pytest.raises(ConfigError, match="init and teacher are for lv-unet, not for monai-unet"):
+        TrainConfig.read(None, {"init": "polyp", "network": "monai-unet"})

@@ -11,19 +11,22 @@ import time
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
 
+from lvunet.data.dataset import SegmentationData
 from lvunet.data.phantom import write_phantoms
 from lvunet.data.registry import find_samples
 from lvunet.data.selection import pictures, seen_in_training
-from lvunet.errors import CheckpointError, ConfigError, NotFoldable, OutputError
+from lvunet.errors import CheckpointError, ConfigError, NotFoldable, OutputError, TrainingDiverged
+from lvunet.evaluate.metrics import agreement
 from lvunet.export import export_onnx
 from lvunet.fold import fold
 from lvunet.image import read_image, write_image
 from lvunet.learn.config import TrainConfig
 from lvunet.learn.train import Run, train
-from lvunet.model import load_checkpoint
+from lvunet.model import PixelsToProbability, load_checkpoint
 
 
 @pytest.fixture(scope="module")
@@ -259,6 +262,49 @@ def test_a_teacher_is_imitated_and_is_no_part_of_what_is_saved(finished: Run, ph
     assert tensors(taught.best).keys() == tensors(alone.best).keys()
     last = torch.load(taught.folder / "last.ckpt", weights_only=True)["state_dict"]
     assert not any("teacher" in name for name in last)
+    elsewhere = run(phantoms, tmp_path / "other", split_seed=1, **changes)
+    seen, told = (set(load_checkpoint(path)[1].training["seen"]) for path in (finished.best, elsewhere.best))
+    assert seen < told  # the teacher tells what it has seen of the other split
+
+
+def test_a_student_of_a_teacher_alone_comes_nearer_to_it_than_to_the_truth(
+    finished: Run, phantoms: Path, tmp_path: Path
+) -> None:
+    """With `teaching` = 1 the loss is the cross-entropy to the teacher: at its own weights that is its entropy."""
+    settings: dict[str, Any] = {"init": str(finished.best), "deep": "done", "epochs": 1, "augment": "none"}
+    settings |= {"learning_rate": 1e-12, "final_learning_rate": 0}
+    alike = run(phantoms, tmp_path / "alike", teacher=finished.best, teaching=1.0, **settings)
+    truth = run(phantoms, tmp_path / "truth", **settings)
+    model, card = load_checkpoint(finished.best)
+    used = json.loads((alike.folder / "manifest.json").read_text(encoding="utf-8"))["split"]["train"]
+    samples = [sample for sample in find_samples(phantoms) if sample.id in set(used)]
+    data = SegmentationData(samples, card, "none", seed=0)
+    p = PixelsToProbability(model, card.mean, card.std, card.temperature)(data.pixels.float())
+    entropy = -(p * p.clamp(1e-7).log() + (1 - p) * (1 - p).clamp(1e-7).log()).mean().item()
+    loss, other = (float(rows(each.folder)[0]["train_loss"]) for each in (alike, truth))
+    assert abs(loss - entropy) < 0.1 < abs(other - loss)
+
+
+def test_a_diverged_run_is_told_so_and_nothing_is_kept(phantoms: Path, tmp_path: Path) -> None:
+    with pytest.raises(TrainingDiverged, match="lower --learning-rate"):
+        run(phantoms, tmp_path, learning_rate=1e18, deep="none")
+    assert not (tmp_path / "best.safetensors").exists()
+
+
+def test_a_network_that_had_no_deep_training_is_not_taken_for_one_that_had(phantoms: Path, tmp_path: Path) -> None:
+    plain = run(phantoms, tmp_path / "plain", deep="none", epochs=1)
+    with pytest.raises(ConfigError, match="has slope 0: its deep training is not over"):
+        run(phantoms, tmp_path / "tuned", init=str(plain.best), deep="done")
+
+
+def test_what_is_kept_is_what_was_validated_the_average(phantoms: Path, tmp_path: Path) -> None:
+    averaged = run(phantoms, tmp_path, ema=0.8)
+    model, card = load_checkpoint(averaged.best)
+    used = json.loads((tmp_path / "manifest.json").read_text(encoding="utf-8"))["split"]["val"]
+    data = SegmentationData([s for s in find_samples(phantoms) if s.id in set(used)], card, "none", seed=0)
+    found = PixelsToProbability(model, card.mean, card.std)(data.pixels.float())[:, 0] >= 0.5
+    pairs = zip(found.numpy(), data.masks[:, 0].numpy(), strict=True)
+    assert np.mean([agreement(*pair).dice for pair in pairs]) == pytest.approx(averaged.val_dice, abs=1e-3)
 
 
 def test_a_teacher_of_another_task_is_refused(finished: Run, phantoms: Path, tmp_path: Path) -> None:

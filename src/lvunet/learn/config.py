@@ -66,9 +66,11 @@ class TrainConfig(BaseModel):
         }
 
     @model_validator(mode="after")
-    def _the_last_epoch_is_validated(self) -> Self:
+    def _keys_fit_together(self) -> Self:
         if self.epochs % self.validate_every:
             raise ValueError(f"epochs ({self.epochs}) must be a multiple of validate_every ({self.validate_every})")
+        if self.network != "lv-unet" and (self.init or self.teacher):
+            raise ValueError(f"init and teacher are for lv-unet, not for {self.network}")
         return self
 
     @property
@@ -100,7 +102,8 @@ class TrainConfig(BaseModel):
         if recipe not in RECIPES:
             raise ConfigError(f"{where}: no recipe {recipe!r}." + did_you_mean(recipe, RECIPES))
         try:
-            start = {"deep": "done"} if chosen.get("init") else {}  # that model has had its deep training
+            went_on = chosen.get("init") not in (None, "none")
+            start = {"deep": "done"} if went_on else {}  # that model has had its deep training
             return cls.model_validate({**RECIPES[recipe], **start, **chosen})
         except ValidationError as error:
             first = error.errors()[0]

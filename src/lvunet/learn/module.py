@@ -13,7 +13,7 @@ from torch.optim.lr_scheduler import LambdaLR
 
 from lvunet.card import Card
 from lvunet.data.augment import Batch
-from lvunet.errors import ConfigError
+from lvunet.errors import ConfigError, TrainingDiverged
 from lvunet.evaluate.metrics import dice
 from lvunet.learn.config import TrainConfig
 from lvunet.learn.loss import imitation, loss_of
@@ -52,6 +52,11 @@ class DeepTraining(pl.LightningModule):
         """Score each image as the evaluation does, at the size of the network."""
         pixels, target = batch
         probability = self.model(channels_last(pixels)).float()  # (B, K, H, W)
+        if not probability.isfinite().all():
+            raise TrainingDiverged(
+                f"{self.config.folder}: the network gives no numbers any more in epoch {self.current_epoch + 1}. "
+                "Give a lower --learning-rate. The epoch that was kept before, if any, is in the folder."
+            )
         truth, several = target[:, 0], self.card.classes > 1
         predicted = probability.argmax(1) if several else probability[:, 0] >= self.card.threshold  # (B, H, W)
         found = [(predicted == label, truth == label) for label in range(1, max(2, self.card.classes))]

@@ -52,20 +52,12 @@ def resumable(folder: Path, record: Mapping[str, Any]) -> tuple[Path | None, int
         return None, 0
     try:
         before, now = json.loads((folder / MANIFEST).read_text(encoding="utf-8")), json.loads(json.dumps(record))
-        was = TrainConfig.model_validate(before["config"]).model_dump(mode="json")  # with keys that are new since
+        known = {key: value for key, value in before["config"].items() if key in TrainConfig.model_fields}
+        was = TrainConfig.model_validate(known).model_dump(mode="json")  # without keys that are gone, with those since
         changed = [key for key in now["config"] if was[key] != now["config"][key]]
         changed += [key for key in ("data_sha256", "split") if before[key] != now[key]]
         epoch = int(torch.load(last, map_location="cpu", weights_only=True)["epoch"]) + 1
-    except (
-        OSError,
-        EOFError,
-        ValueError,
-        LookupError,
-        TypeError,
-        AttributeError,
-        RuntimeError,
-        UnpicklingError,
-    ) as error:
+    except DAMAGE as error:
         raise CheckpointError(f"{folder}: this run is damaged ({error}). Delete it, or give another --out.") from error
     if changed:
         raise ConfigError(f"{folder} holds a run with other {', '.join(changed)}. Give another --out, or delete it.")

@@ -90,7 +90,9 @@ def train(config: TrainConfig, progress_bar: bool = True, build: Constructor = L
         )
     run = Run(config.folder, config.folder / BEST, keep_best.best, keep_best.best_epoch)
     if trainer.is_global_zero:
-        calibrate(run.best, (validation[key] for key in checks), build)
+        every = EpochBatches(len(validation), config.batch_size, config.seed, training=False)
+        calibrate(run.best, (validation[key] for key in every), build)
+    trainer.strategy.barrier()
     return run
 
 
@@ -150,11 +152,21 @@ def _start(config: TrainConfig, build: Constructor, seen: list[str]) -> tuple[nn
         std=(sum(IMAGENET_STD) / 3,) if config.grey else IMAGENET_STD,
         training={"config": config.model_dump(mode="json"), "seen": seen},
     )
+    if config.teacher:  # what it has seen, it tells
+        told = load_checkpoint(config.teacher)[1].training.get("seen", ())
+        card = replace(card, training=card.training | {"seen": sorted({*seen, *told})})
     if config.init is None:
         return build(card.classes, card.in_channels, config.weights), card
     network, before = initial(config.init, card.classes, card.in_channels)
+    if config.deep == "done" and network.slope != 1:
+        raise ConfigError(
+            f"{config.init} has slope {network.slope:g}: its deep training is not over. Give --deep paper."
+        )
     earlier = {key: value for key, value in before.training.items() if key != "seen"}
-    history = {"seen": sorted({*seen, *before.training.get("seen", ())}), "before": {"name": before.name, **earlier}}
+    history = {
+        "seen": sorted({*card.training["seen"], *before.training.get("seen", ())}),
+        "before": {"name": before.name, **earlier},
+    }
     return network, replace(card, mean=before.mean, std=before.std, training=card.training | history)
 
 
