@@ -1,18 +1,15 @@
 """Writes the tables of the README and docs/results.md from the files beside this one: `make numbers`."""
 
 import json
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from results.page import accuracy, page
-from results.section import blocks, origin
+from results.page import accuracy, page, sections
+from results.section import Section, origin
 
 HERE = Path(__file__).parent
 README, PAGE = HERE.parent / "README.md", HERE.parent / "docs" / "results.md"
-MORE = (
-    "[docs/results.md](docs/results.md) has the rest: the search for the recipe, other data sets and spoilt images, when "
-    "not to trust a mask, peers, leaks."
-)
 BEGIN, END = "<!-- numbers -->\n", "<!-- /numbers -->\n"
 
 
@@ -20,6 +17,14 @@ def read(name: str) -> dict[str, Any]:
     """Return one result."""
     content: dict[str, Any] = json.loads((HERE / name).read_text(encoding="utf-8"))
     return content
+
+
+def scores(made: Sequence[Section]) -> str:
+    """Return the tables of accuracy, and where the sections of the page are."""
+    trained = accuracy(HERE)
+    titles = [section.title.lower() for section in made if section.title != trained.title]
+    more = f"More was measured: {', '.join(titles)}. See [docs/results.md](docs/results.md)."
+    return f"{trained.body()}\n{origin(*trained.measurements)}\n\n{more}"
 
 
 def latency() -> str:
@@ -52,19 +57,14 @@ def speed() -> str:
     return "\n".join([*lines, "", origin(segmenting, training)])
 
 
-def numbers() -> str:
-    """Return everything between the two marks of the README."""
-    trained = accuracy(HERE)
-    scores = f"{blocks(trained.tables)}\n{origin(*trained.measurements)}\n\n{MORE}"
-    return "\n\n".join([scores, latency(), speed()]) + "\n"
-
-
-def renewed(text: str) -> str:
-    """Return the README's text with the numbers of now."""
+def renewed(text: str, made: Sequence[Section]) -> str:
+    """Return the README's text with the numbers of now; `made` are the sections of the page."""
     before, _, rest = text.partition(BEGIN)
-    return before + BEGIN + numbers() + END + rest.partition(END)[2]
+    numbers = "\n\n".join([scores(made), latency(), speed()]) + "\n"
+    return before + BEGIN + numbers + END + rest.partition(END)[2]
 
 
 if __name__ == "__main__":
-    README.write_text(renewed(README.read_text(encoding="utf-8")), encoding="utf-8")
-    PAGE.write_text(page(HERE), encoding="utf-8")
+    made_now = sections(HERE)
+    README.write_text(renewed(README.read_text(encoding="utf-8"), made_now), encoding="utf-8")
+    PAGE.write_text(page(made_now), encoding="utf-8")

@@ -1,0 +1,146 @@
+"""The section of what is left of a model across data sets and under corruptions, from robustness-<recipe>.json."""
+
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from itertools import chain, groupby
+from operator import itemgetter
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from results.section import Section, counted, difference, found, interval_of, score
+
+from lvunet.benchmark.standings import Record
+from lvunet.data.manifest import load_split, load_splits
+from lvunet.data.selection import UNION
+from lvunet.evaluate.intervals import Interval, mean_interval
+from lvunet.evaluate.page import Table
+
+ALL = "all images"
+TEXT = (
+    "What is left of a model's Dice on sets that it was not trained on, and on pictures that are spoilt? Rows say what "
+    "was trained on, columns what was tested on: of its own sets (bold) the test part, of the others the test part and "
+    "all images. A drop is the Dice of the clean image less that of the spoilt one, on the test part of its own sets."
+)
+
+
+def robustness(results: Path) -> Section:
+    """Return for each recipe the matrix of the polyp sets and the drops, then what tells one recipe from another."""
+    records = found(results, "robustness-*.json")
+    of_each = ((matrix(record, "test parts"), matrix(record, ALL), drops(record)) for record in records)
+    tables = (*chain(*of_each), recipes_apart(records))
+    return Section("Across data sets and under corruptions", TEXT, "robustness-*.json", tables, records)
+
+
+def matrix(record: Record, images: str) -> Table:
+    """Return a row a model and a column a set that it was tested on, of the test parts or of all images."""
+    columns = tuple(dict.fromkeys(cell["tested_on"] for cell in record["matrix"]))
+    chosen = [cell for cell in record["matrix"] if (cell["split"] == ALL) == (images == ALL)]
+    cells: dict[str, dict[str, str]] = {}
+    for cell in chosen:
+        dice = interval_of(cell["dice"])
+        text = f"{score(dice)}, n {counted(dice)}"
+        own = cell["tested_on"] in _config(record, cell["model"])["dataset"].split(UNION)
+        cells.setdefault(cell["model"], {})[cell["tested_on"]] = f"**{text}**" if own else text
+    rows = ((_trained(record, model), *(row.get(to, "") for to in columns)) for model, row in cells.items())
+    known = [cell["seen"] for cell in chosen if cell["seen"] is not None]
+    note = f"Images that the model was trained or validated on: {sum(known)} in {len(known)} cells"
+    note += f", not known of {len(chosen) - len(known)}." if len(known) < len(chosen) else "."
+    return Table(f"Recipe {record['recipe']}: Dice on {images}", ("trained on", *columns), tuple(rows), note)
+
+
+def drops(record: Record) -> Table:
+    """Return a row a corruption and a column a model: the drops in three severities."""
+    models = record["corruptions"].values()
+    cells: dict[str, list[str]] = {}
+    for model in models:
+        for name, group in groupby(model["conditions"], itemgetter("corruption")):
+            severities = list(group)
+            row = cells.setdefault(name, ["; ".join(each["amount"] for each in severities)])
+            row.append(" / ".join(_bold_if_sure(interval_of(each["drop"])) for each in severities))
+    clean = [interval_of(model["clean"]) for model in models]
+    rows = (
+        ("clean: Dice", "", *(f"{score(dice)}, n {counted(dice)}" for dice in clean)),
+        *((name, *row) for name, row in cells.items()),
+        ("mean corruption drop", "", *(score(interval_of(model["mean_drop"]), "+") for model in models)),
+    )
+    head = ("drop in Dice", "mild / medium / severe", *(_trained(record, name) for name in record["corruptions"]))
+    note = "Bold: the interval excludes 0. Pixels are those of a picture of 256 x 256."
+    return Table(f"Recipe {record['recipe']}: under corruptions", head, rows, note)
+
+
+@dataclass(frozen=True)
+class Line:
+    """One value an image, (N,), of a model by one recipe; lines of one `key` can be compared."""
+
+    key: tuple[str, str, str, str]  # trained on; data set and split tested on; what the values are
+    recipe: str
+    is_paper: bool
+    values: NDArray[np.float64]
+    grouped: bool
+
+
+def recipes_apart(records: Iterable[Record]) -> Table:
+    """Return the paired differences of recipes to "paper", or where that lacks to the first by name."""
+    order = [line for record in records for line in lines(record)]
+    order.sort(key=lambda line: (line.key, not line.is_paper, line.recipe))
+    rows = []
+    for (trained, dataset, split, what), same in groupby(order, lambda line: line.key):
+        first, *others = same
+        for other in others:
+            apart = mean_interval(other.values - first.values, groups(dataset, split) if other.grouped else None)
+            names = f"{other.recipe} - {first.recipe}"
+            rows.append((trained, f"{dataset}, {split}", what, names, counted(apart), *difference(apart)))
+    head = ("trained on", "tested on", "what", "recipes", "n", "difference", "differs")
+    note = "Models of one split, seed and budget, on the same images. Better is above 0 for Dice, below 0 for the drop."
+    return Table("Recipe against recipe", head, tuple(rows), note)
+
+
+def lines(record: Record) -> Iterator[Line]:
+    """Return the Dice of every cell of the matrix, and the mean drop over all corruptions of every model."""
+    for cell in record["matrix"]:
+        yield _line(record, cell["model"], (cell["tested_on"], cell["split"], "Dice"), _values(cell), cell["dice"])
+    for name, model in record["corruptions"].items():
+        drop = _values(model["clean"]) - np.mean([_values(each) for each in model["conditions"]], axis=0)
+        what = (model["dataset"], model["split"], "mean corruption drop")
+        yield _line(record, name, what, drop, model["clean"])
+
+
+def groups(dataset: str, split: str) -> list[str]:
+    """Return what each image of a test part, such as `paper-0 test`, or of all images belongs to, in their order."""
+    owners = []
+    for name in sorted(dataset.split(UNION)):
+        protocol, _, seed = split.removesuffix(" test").rpartition("-")
+        whole = load_splits(name)[0] if split == ALL else load_split(name, protocol, int(seed))
+        ids = sorted(whole.parts()) if split == ALL else whole.test
+        owners += [f"{name}/{whole.groups.get(key, key)}" for key in ids]
+    return owners
+
+
+def _line(
+    record: Record, model: str, what: tuple[str, str, str], values: NDArray[np.float64], interval: Mapping[str, Any]
+) -> Line:
+    is_paper = _config(record, model).get("recipe", "paper") == "paper"
+    grouped = interval["clusters"] < interval["n"]
+    return Line((_trained(record, model), *what), record["recipe"], is_paper, values, grouped)
+
+
+def _values(tested: Record) -> NDArray[np.float64]:
+    return np.array([float(dice) for dice in tested["per_image"].split()])
+
+
+def _bold_if_sure(drop: Interval) -> str:
+    return f"**{drop.mean:+.3f}**" if drop.excludes_zero else f"{drop.mean:+.3f}"
+
+
+def _config(record: Record, model: str) -> dict[str, Any]:
+    config: dict[str, Any] = record["models"][model]["training"]["config"]
+    return config
+
+
+def _trained(record: Record, model: str) -> str:
+    """Return what a model was trained on, under which split, and how long: equal for models that can be compared."""
+    config = _config(record, model)
+    split = f"{config['protocol']}-{config['split_seed']}"
+    return f"{config['dataset']} ({split}, seed {config['seed']}, {config['epochs']} epochs)"
