@@ -5,6 +5,7 @@ cases. RESULTS holds the records: of accuracy (`lvunet evaluate --all`), and whe
 """
 
 import json
+import shlex
 import sys
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, replace
@@ -21,12 +22,13 @@ from matplotlib.figure import Figure
 
 from lvunet.card import INTENDED_USE, Card
 from lvunet.data.registry import DATASETS, DataSet
-from lvunet.data.selection import choose
+from lvunet.data.selection import UNION, choose
 from lvunet.errors import ArtefactError, ConfigError
 from lvunet.evaluate.evidence import write_json
 from lvunet.evaluate.scoring import Outlined, outline
 from lvunet.image import atomic_write, resize
 from lvunet.learn.config import TrainConfig
+from lvunet.learn.recipe import RECIPES
 from lvunet.learn.record import MANIFEST
 from lvunet.runtime.onnx_backend import METADATA_KEY
 from lvunet.runtime.segmenter import load
@@ -38,7 +40,8 @@ MOST_BYTES = 2_500_000
 WORST = 8
 OUTLINE_PX = 64  # the longer side at which a mask is outlined: its shape, and no more
 INTERVAL = ("mean", "low", "high")
-OF_THE_RUN = {"data", "out", "recipe"}  # what the training command leaves out
+OF_THE_RUN = {"data", "out"}  # what the training command leaves out
+PATHS = {"data", "out", "weights", "init", "teacher"}  # keys of a training that may name folders of its machine
 GOOGLES = "mobilenet_v3_large_features_imagenet"  # of ../shared/pretrained
 RESEARCH_ONLY = (
     " as far as the terms of the data allow, and these are for research. Whether weights inherit them is a question "
@@ -94,9 +97,11 @@ def main(name: str, run: Path, datasets: Path, results: Path = HERE, zoo: Path =
     if name not in PURPOSES:
         raise ConfigError(f"say in PURPOSES of {__file__} what {name!r} is for. Known: {', '.join(PURPOSES)}.")
     source, artefact = run / "model.onnx", zoo / f"{name}.onnx"
-    tests = of_model(load(source).card, "accuracy", results)
+    trained = load(source).card
+    tests = of_model(trained, "accuracy", results)
     if not tests:
         raise ConfigError(f"{results} has no accuracy of {source}: run `lvunet evaluate --all` on {run} first.")
+    runs_of(trained)  # before anything is written
     worst = worst_cases(source, tests, datasets)
     card = put(source, name, artefact)
     model = facts(card, artefact, tests, run)
@@ -118,9 +123,12 @@ def of_model(card: Card, kind: str, results: Path) -> list[Record]:
 
 
 def put(source: Path, name: str, target: Path) -> Card:
-    """Copy an artefact under a new name, which it bears inside too; return its card. Raises `ArtefactError`."""
-    model = onnx.load(source)
-    card = replace(load(source).card, name=name)
+    """Copy an artefact under a new name, which it bears inside too, without the folders of the machine that trained it.
+
+    Return its card. Raises `ArtefactError`.
+    """
+    model, card = onnx.load(source), load(source).card
+    card = replace(card, name=name, training=without_folders(card.training))
     model.graph.name = name
     onnx.helper.set_model_props(model, {METADATA_KEY: card.to_json()})
     data = model.SerializeToString(deterministic=True)
@@ -131,16 +139,29 @@ def put(source: Path, name: str, target: Path) -> Card:
     return card
 
 
+def without_folders(training: Record) -> Record:
+    """Return what a card says of a training, and of those before it, with paths cut to their last component."""
+
+    def cut(key: str, value: Any) -> Any:
+        if isinstance(value, dict):
+            return without_folders(value)
+        return Path(value).name if key in PATHS and isinstance(value, str) else value
+
+    return {key: cut(key, value) for key, value in training.items()}
+
+
 def facts(card: Card, artefact: Path, tests: Sequence[Record], run: Path) -> Bundled:
     """Return what `lvunet weights` knows of a model."""
     split = json.loads((run / MANIFEST).read_text(encoding="utf-8"))["split"]
-    config, sets = card.training["config"], sets_of(card)
-    free = all(each.terms.startswith("CC0") for each in sets)
+    runs, sets = runs_of(card), sets_of(card)
+    earlier = "".join(f"; gone on from {each['name']} ({data_of(each)})" for each in runs[1:])
+    taught = any(each["config"].get("teacher") for each in runs)
+    free = not taught and all(each.terms.startswith("CC0") for each in sets)
     return Bundled(
         name=card.name,
         outlines=PURPOSES[card.name].outlines,
-        trained_on=f"{' and '.join(each.title for each in sets)}, split {config['protocol']}-{config['split_seed']}: "
-        f"{len(split['train']):,} images, and {len(split['val']):,} to choose the epoch",
+        trained_on=f"{data_of(runs[0])}: {len(split['train']):,} images, "
+        f"and {len(split['val']):,} to choose the epoch{earlier}",
         scores=tuple(
             Score(test["dataset"], test["split"], test["n"], *(test["metrics"]["dice"][key] for key in INTERVAL))
             for test in tests
@@ -152,9 +173,35 @@ def facts(card: Card, artefact: Path, tests: Sequence[Record], run: Path) -> Bun
     )
 
 
+def runs_of(card: Card) -> list[Record]:
+    """Return what a card says of its training, and of each that it went on from, the latest first.
+
+    Raises `ConfigError` for one whose data is not known: nobody could say on which terms it was used.
+    """
+    runs: list[Record] = []
+    run: Record | None = card.training
+    while run is not None:
+        if not DATASETS.keys() >= set(names_of(run)):
+            raise ConfigError(f"{run.get('name', card.name)} was not trained on known sets (`lvunet data list`) alone.")
+        runs.append(run)
+        run = run.get("before")
+    return runs
+
+
+def names_of(run: Record) -> list[str]:
+    """Return the names of the sets of one training; one that is not a set where it does not say."""
+    return str(run.get("config", {}).get("dataset")).split(UNION)
+
+
+def data_of(run: Record) -> str:
+    """Return the sets of one training and their split, in words."""
+    titles = " and ".join(DATASETS[name].title for name in names_of(run))
+    return f"{titles}, split {run['config']['protocol']}-{run['config']['split_seed']}"
+
+
 def sets_of(card: Card) -> list[DataSet]:
-    """Return the public sets that a model was trained on."""
-    return [DATASETS[name] for name in card.training["config"]["dataset"].split("+")]
+    """Return the public sets that a model has seen, in its training or before."""
+    return [DATASETS[name] for name in dict.fromkeys(name for run in runs_of(card) for name in names_of(run))]
 
 
 def worst_cases(artefact: Path, tests: Sequence[Record], datasets: Path) -> list[Worst]:
@@ -198,6 +245,7 @@ def card_page(card: Card, model: Bundled, artefact: Path, tests: Sequence[Record
         largest_change=max(abs(test["forms"]["onnx"]["minus_trained"]) for test in tests),
         robustness=robustness(card, results),
         quality=of_model(card, "quality", results),
+        runs=runs_of(card),
         sets=sets_of(card),
         google=GOOGLES,
         command=command(card),
@@ -223,19 +271,22 @@ def rendered(template: str, **values: Any) -> str:
         loader=FileSystemLoader(HERE / "zoo_pages"), trim_blocks=True, lstrip_blocks=True, undefined=StrictUndefined
     )
     pages.filters["ranged"] = lambda each: f"{each['mean']:.3f} ({each['low']:.3f} to {each['high']:.3f})"
+    pages.filters["data"] = data_of
     return pages.get_template(template).render(values).strip() + "\n"
 
 
 def command(card: Card) -> str:
-    """Return the command of the training: all that differs from the defaults."""
-    config, defaults = card.training["config"], TrainConfig().model_dump(mode="json")
-    chosen = {key: config[key] for key in defaults if key in config and config[key] != defaults[key]}
-    words = (
-        f"--{key.replace('_', '-')}" + ("" if value is True else f" {Path(value).name if key == 'weights' else value}")
-        for key, value in chosen.items()
-        if key not in OF_THE_RUN
-    )
-    return " ".join(["lvunet train --data FOLDER", *words])
+    """Return the command of the training: its recipe, and all that differs from that."""
+    config, before = card.training["config"], card.training.get("before")
+    config = config | {"recipe": config.get("recipe", "paper"), "init": before["name"] if before else None}
+    chosen = {key: config[key] for key in ("recipe", "init")}
+    start = TrainConfig.read(None, chosen).model_dump(mode="json")  # what --init brings about, too
+    start |= {"recipe": "paper", "init": RECIPES[config["recipe"]].get("init")}
+    words = ["lvunet", "train", "--data", "FOLDER"]
+    for key in (key for key in start if key in config and config[key] != start[key] and key not in OF_THE_RUN):
+        value = "none" if config[key] is None else str(config[key])
+        words += [f"--{key.replace('_', '-')}", *([] if config[key] is True else [value])]
+    return shlex.join(words)
 
 
 if __name__ == "__main__":

@@ -233,5 +233,30 @@ def test_a_split_table_is_taken_by_train_and_evaluate_and_seen_images_are_named(
     code, _, complaint = lvunet("evaluate", run / "best.safetensors", "--data", phantoms)
     assert code == 0
     assert "seen in training" not in complaint
-    complaint = lvunet("evaluate", run / "best.safetensors", "--data", phantoms, "--part", "all")[2]
+    shown = tmp_path / "report"
+    complaint = lvunet("evaluate", run / "best.safetensors", "--data", phantoms, "--part", "all", "-o", shown)[2]
     assert "of the 12 images were seen in training" in complaint
+    assert json.loads((shown / "scores.json").read_text(encoding="utf-8"))["seen_in_training"] > 0
+    assert "this is no test" in (shown / "report.html").read_text(encoding="utf-8")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "answer"),
+    [
+        (["train", "--epochs", "0"], "--epochs 0: Input should be greater than or equal to 1."),
+        (["train", "--epochs", "7", "--validate-every", "2"], "epochs (7) must be a multiple of validate_every (2)"),
+        (["train", "--epoch", "3"], "Did you mean --epochs?"),
+        (["train", "--data", "nowhere"], "no folder nowhere"),
+        (["segment", "a.png", "--overlay", "-m", "kvasir-seg", "-o", "x"], "segment has no flag --overlay"),
+        (["segment", "a.png", "-m", "kvasir-seg", "-o", "x", "--workers", "-3"], "--workers -3: give at least 1"),
+        (["benchmark", "--threads", "0"], "threads = 0: give at least 1"),
+        (["export", "kvasir-seg", "-o", "x.onnx"], "give the best.safetensors of a run"),
+        (["segment", "a.png", "-o", "x"], "--model"),
+    ],
+)
+def test_a_mistake_in_a_value_is_answered_in_one_sentence(lvunet: Lvunet, arguments: list[str], answer: str) -> None:
+    code, _, complaint = lvunet(*arguments)
+    assert code == 2
+    assert answer in " ".join(complaint.split())
+    assert "pydantic" not in complaint
+    assert "Traceback" not in complaint

@@ -77,7 +77,8 @@ def test_accuracy_is_the_standings_and_the_paired_difference(shown: Shown) -> No
         means = {"metrics": {"dice": score, "iou": score, "hd95_px": score}, "paper_metric": None}
         images = [{"id": key, "group": "", "dice": dice} for key in "ab"]
         forms = {"trained": {"minus_trained": 0.0}}
-        record = {**run, **where, **means, "images": images, "forms": forms}
+        training = {"training": {"config": {"dataset": "kvasir-seg", "size": 256}}, "training_provenance": MADE}
+        record = {**run, **where, **means, **training, "images": images, "forms": forms}
         records[f"accuracy-{recipe}"] = record | MADE
     standings, differences = shown(records)
     assert standings.rows[0][:7] == ("kvasir-seg, paper-0", "ours", "0", "40", "2", "0.900 (0.890 to 0.910)", "-0.015")

@@ -1,30 +1,20 @@
-"""`lvunet weights` as a user meets it, and the script that puts a model with its card into the package."""
+"""`lvunet weights` as a user meets it, and the cards of the models in the package."""
 
-import importlib.util
 import os
 from collections.abc import Callable
-from dataclasses import asdict, replace
 from pathlib import Path
-from types import ModuleType
 
-import numpy as np
-import onnx
 import pytest
 import torch
 from safetensors.torch import load_file
 from torch import Tensor
 
 from lvunet import cli
-from lvunet.card import Card
 from lvunet.data.selection import choose
-from lvunet.errors import ArtefactError, ConfigError
-from lvunet.evaluate.evidence import Evaluation, write_json
-from lvunet.evaluate.provenance import provenance
 from lvunet.evaluate.scoring import score
 from lvunet.model import PixelsToProbability, load_checkpoint
-from lvunet.runtime.onnx_backend import METADATA_KEY
 from lvunet.runtime.segmenter import load
-from lvunet.runtime.zoo import ZOO, bundled, prove
+from lvunet.runtime.zoo import ZOO, bundled
 from models import picture
 
 ROOT = Path(__file__).parents[1]
@@ -120,6 +110,48 @@ def test_by_default_it_is_fed_as_the_authors_feed_it_and_can_be_folded(
     assert (logits - expected).abs().max() < 10 * LOGIT_TOLERANCE  # inputs of size 0.01 are rounded as if of size 0.1
 
 
+@pytest.fixture
+def grey(original: Path, tmp_path: Path) -> Path:
+    """The same network for one channel: its stem answers a grey value as the original does three equal ones."""
+    state = torch.load(original, weights_only=True)
+    state["firstconv.0.weight"] = state["firstconv.0.weight"].sum(dim=1, keepdim=True)
+    torch.save(state, tmp_path / "grey.pth")
+    return tmp_path / "grey.pth"
+
+
+def test_a_checkpoint_of_one_channel_becomes_a_model_of_grey_pictures(
+    lvunet: Lvunet, original: Path, grey: Path, tmp_path: Path
+) -> None:
+    ours, rgb = tmp_path / "ours.safetensors", tmp_path / "rgb.safetensors"
+    for source, target in ((grey, ours), (original, rgb)):
+        assert lvunet("weights", "import", source, "-o", target, "--pixels", "ours")[0] == 0
+    network, card = load_checkpoint(ours)
+    assert card.in_channels == 1
+    assert (*card.mean, *card.std) == pytest.approx((0.449, 0.226))
+    values = torch.from_numpy(picture(64, 64, 1)).permute(2, 0, 1)[None] / 255 - 0.5
+    with torch.inference_mode():
+        expected = load_checkpoint(rgb)[0](values.expand(1, 3, 64, 64))
+        assert (network(values) - expected).abs().max() < LOGIT_TOLERANCE
+    assert load(ours)(picture(64, 80)).shape == (64, 80)
+
+
+def test_channels_whose_pixels_nobody_described_are_refused(
+    lvunet: Lvunet, original: Path, grey: Path, tmp_path: Path
+) -> None:
+    state = torch.load(original, weights_only=True)
+    kernel = state["firstconv.0.weight"]
+    torch.save({**state, "firstconv.0.weight": torch.cat([kernel, kernel[:, :1]], dim=1)}, tmp_path / "four.pth")
+    four, ours = tmp_path / "four.pth", tmp_path / "ours.safetensors"
+    for source, how, reason in (
+        (grey, "original", "import it with --pixels ours"),
+        (four, "original", "takes 4 channels"),
+        (four, "ours", "takes 4 channels"),
+    ):
+        code, _, complaint = lvunet("weights", "import", source, "-o", ours, "--pixels", how)
+        assert (code, reason in " ".join(complaint.split())) == (2, True)
+    assert not ours.exists()
+
+
 class Bomb:
     """Unpickled, it would make a folder."""
 
@@ -163,48 +195,6 @@ def test_an_import_overwrites_nothing_and_wants_a_name_that_tells_the_kind(
     assert (code, "does not end in .safetensors" in complaint) == (2, True)
 
 
-@pytest.fixture(scope="module")
-def script() -> ModuleType:
-    spec = importlib.util.spec_from_file_location("zoo", ROOT / "results" / "zoo.py")
-    assert spec
-    assert spec.loader
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
-
-
-def test_a_model_put_into_the_package_changes_its_name_and_nothing_else(
-    script: ModuleType, artefact: Path, tmp_path: Path
-) -> None:
-    card = script.put(artefact, "skin", tmp_path / "skin.onnx")
-    before, after = load(artefact), load(tmp_path / "skin.onnx")
-    assert after.card == card == replace(before.card, name="skin")
-    old, new = onnx.load(artefact), onnx.load(tmp_path / "skin.onnx")
-    assert old.graph.initializer == new.graph.initializer
-    assert old.graph.node == new.graph.node
-    assert np.array_equal(before(picture(50, 60)), after(picture(50, 60)))
-
-
-def test_a_model_too_large_for_the_package_is_refused(script: ModuleType, artefact: Path, tmp_path: Path) -> None:
-    model = onnx.load(artefact)
-    ballast = np.zeros(500_000, np.float32)
-    model.graph.initializer.append(onnx.numpy_helper.from_array(ballast, "ballast"))
-    onnx.save(model, tmp_path / "large.onnx")
-    with pytest.raises(ArtefactError, match="under 2,500,000"):
-        script.put(tmp_path / "large.onnx", "skin", tmp_path / "skin.onnx")
-    assert not (tmp_path / "skin.onnx").exists()
-
-
-def test_a_name_that_says_nothing_and_a_model_without_scores_are_refused(
-    script: ModuleType, artefact: Path, tmp_path: Path
-) -> None:
-    with pytest.raises(ConfigError, match="what 'model-1' is for"):
-        script.main("model-1", tmp_path, tmp_path, tmp_path, tmp_path)
-    (tmp_path / "model.onnx").write_bytes(artefact.read_bytes())
-    with pytest.raises(ConfigError, match="has no accuracy of"):
-        script.main("skin", tmp_path, tmp_path, tmp_path, tmp_path)
-
-
 @pytest.mark.parametrize("name", MODELS)
 def test_the_card_of_a_model_has_its_hash_its_terms_and_its_scores_and_the_index_leads_to_it(name: str) -> None:
     model, card = MODELS[name], (ZOO / f"{name}.md").read_text(encoding="utf-8")
@@ -230,67 +220,3 @@ def test_the_scores_of_a_card_come_out_again(shared: Path, name: str) -> None:
         samples, split = choose(folder, "test", claimed.dataset, config["protocol"], config["split_seed"])
         assert (len(samples), split) == (claimed.n, claimed.split)
         assert score(segmenter, samples).values("dice").mean() == pytest.approx(claimed.dice, abs=SCORE_TOLERANCE)
-
-
-def run_of(card: Card, folder: Path) -> Path:
-    """A finished run whose export is the model of the package, under this card."""
-    model = onnx.load(ZOO / f"{card.name}.onnx")
-    onnx.helper.set_model_props(model, {METADATA_KEY: card.to_json()})
-    folder.mkdir()
-    onnx.save(model, folder / "model.onnx")
-    write_json(folder / "manifest.json", {"split": {"train": ["a"] * 1234, "val": ["b"]}})
-    return folder
-
-
-def records_of(card: Card, evaluation: Evaluation, folder: Path) -> dict[str, float]:
-    """Write records of every kind that scripts leave in results/, for this model and another; return its Dice."""
-    dice, here = asdict(evaluation.intervals["dice"]), asdict(provenance())
-    same = {"source_sha256": card.source_sha256, "dataset": evaluation.dataset, "split": evaluation.split, "n": 3}
-    took = {"epochs": 300, "images_seen": 192_000, "training_seconds": 6781, "training_provenance": here}
-    forms = {"forms": {"onnx": {"minus_trained": -6e-8}}, "lesions": dice, "training": card.training}
-    write_json(folder / "accuracy-x.json", evaluation.record() | same | took | forms)
-    write_json(folder / "accuracy-of-another.json", {"source_sha256": "0"})
-    trust = {"ece": 0.011, "ece_at_temperature_1": 0.021, "dice_of_kept": {"80%": 0.912, "100%": 0.883}}
-    write_json(folder / "quality-x.json", same | trust | {"expected_dice_mean_absolute_error": {"value": 0.0571}})
-    cell = {"model": "it", "tested_on": "elsewhere", "split": "all images", "missed": 7, "dice": dice}
-    spoilt = {"corruption": "noise", "severity": "mild", "amount": "deviation 6 grey levels", "dice": dice}
-    robustness = {
-        "models": {"it": {"source_sha256": card.source_sha256}, "another": {"source_sha256": "0"}},
-        "matrix": [cell, cell | {"model": "another", "tested_on": "nowhere"}],
-        "corruptions": {"it": same | {"clean": dice, "mean_drop": dice, "conditions": [spoilt]}},
-    }
-    write_json(folder / "robustness-x.json", here | robustness)
-    return dice
-
-
-def test_the_script_writes_artefact_facts_card_outlines_and_index(
-    script: ModuleType, shared: Path, tmp_path: Path
-) -> None:
-    name = next(iter(MODELS))
-    segmenter, dataset = load(name, threads=1), MODELS[name].scores[0].dataset
-    training = segmenter.card.training | {"calibration": {"images": 160, "ece_before": 0.02, "ece_after": 0.01}}
-    card = replace(segmenter.card, quality=((0.5, 0.4), (0.9, 0.8)), training=training)
-    config, data, zoo = training["config"], shared / "datasets", tmp_path / "zoo"
-    samples, split = choose(data / dataset, "test", dataset, config["protocol"], config["split_seed"])
-    evaluation = Evaluation(score(segmenter, samples[:3]), dataset, split, provenance())
-    dice = records_of(card, evaluation, tmp_path / "results")
-    script.main(name, run_of(card, tmp_path / "run"), data, tmp_path / "results", zoo)
-
-    prove(bundled(zoo)[name], picture(64, 64), zoo)
-    page = (zoo / f"{name}.md").read_text(encoding="utf-8")
-    for words in (
-        f"| {dataset}, {split} | 3 | {dice['mean']:.3f} (",
-        "| of these: lesions | 3 |",
-        "1,234 images, and 1 to choose the epoch",
-        "| elsewhere, all images |",
-        "| noise: deviation 6 grey levels | mild |",
-        "from 0.0200 to 0.0100",
-        "0.0210 before and 0.0110 after",
-        "off by 0.057",
-        "113 minutes",
-        f"lvunet evaluate {name} --data FOLDER/{dataset} --dataset {dataset}",
-    ):
-        assert words in page, words
-    assert "nowhere" not in page
-    assert (zoo / f"{name}.svg").read_text(encoding="utf-8").count("Dice") == 3
-    assert f"[`{name}`]({name}.md)" in (zoo / "README.md").read_text(encoding="utf-8")

@@ -2,6 +2,7 @@
 
 import json
 import os
+import shutil
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -15,17 +16,21 @@ from lvunet.benchmark.accuracy import TrainedRun, agreement_of_forms, find_runs,
 from lvunet.benchmark.standings import read_records
 from lvunet.data.manifest import Split, load_split, write_splits
 from lvunet.data.phantom import phantom
-from lvunet.data.registry import find_samples
+from lvunet.data.registry import Sample, find_samples
+from lvunet.data.selection import image_hash
 from lvunet.errors import CheckpointError, ConfigError, EmptyInput, NotFoldable, ParityError
 from lvunet.evaluate.metrics import Agreement
 from lvunet.evaluate.scoring import ImageScore, Scores
-from lvunet.image import encode_png
+from lvunet.image import encode_png, read_image, write_image
 from lvunet.model import LVUNet
 from lvunet.runtime.segmenter import load
 from runs import EPOCHS, SECONDS, TRAINING_IMAGES, write_run
 
 SETS = ("cvc-clinicdb", "cvc-colondb")
-RECORD = "accuracy-cvc-colondb-paper-0-joint-s0-e2.json"
+UNION = "+".join(SETS)
+LABEL = f"paper-size-{UNION}-s0-e2"
+RECORD = f"accuracy-cvc-colondb-paper-0-{LABEL}.json"
+SMALL = {"size": 64}  # of the network's input: fast, and the forms have to agree at any
 PIXEL = 0.005  # of Dice: one that two forms see differently, where some 400 are outlined
 ROUNDED = 5e-7  # half of the last digit of a record
 
@@ -46,7 +51,7 @@ def world(tmp_path_factory: pytest.TempPathFactory) -> Path:
     root = tmp_path_factory.mktemp("world")
     for name in SETS:
         draw_set(root / "data" / name, name)
-    publish_run(write_run(root / "run", "+".join(SETS), recipe="joint"), root / "data", root / "results")
+    publish_run(write_run(root / "run", UNION, choices=SMALL), root / "data", root / "results")
     return root
 
 
@@ -82,7 +87,7 @@ def test_each_image_has_the_dice_that_counting_pixels_gives(world: Path, record:
 def test_a_record_holds_what_the_training_took(record: dict[str, Any]) -> None:
     assert record["model"] == "run"
     assert (record["dataset"], record["split"], record["n"]) == ("cvc-colondb", "paper-0 test", 76)
-    assert (record["recipe"], record["seed"], record["epochs"]) == ("joint", 0, EPOCHS)
+    assert (record["recipe"], record["seed"], record["epochs"]) == ("paper-size", 0, EPOCHS)
     assert record["images_seen"] == EPOCHS * TRAINING_IMAGES
     assert record["training_seconds"] == round(sum(SECONDS))
     assert record["training_provenance"]["machine"]["cores"] >= 1
@@ -131,7 +136,7 @@ def test_a_form_more_than_0_0005_off_in_mean_dice_is_refused(first_image: float)
 
 def test_a_run_on_several_sets_gives_a_record_of_each(world: Path) -> None:
     records = read_records(world / "results")
-    assert [path.name for path in records] == [f"accuracy-{name}-paper-0-joint-s0-e2.json" for name in SETS]
+    assert [path.name for path in records] == [f"accuracy-{name}-paper-0-{LABEL}.json" for name in SETS]
     assert [record["n"] for record in records.values()] == [123, 76]  # a fifth of 612, and of 380
 
 
@@ -169,7 +174,7 @@ def test_a_network_that_does_not_fold_gets_no_record(world: Path, tmp_path: Path
 
 def test_the_record_of_another_run_is_not_overwritten(world: Path, tmp_path: Path) -> None:
     before = (world / "results" / RECORD).read_bytes()
-    rival = write_run(tmp_path / "rival", "cvc-colondb", recipe="joint")
+    rival = write_run(tmp_path / "rival", UNION, choices=SMALL)
     with pytest.raises(ConfigError, match="is of the run run"):
         publish_run(rival, world / "data", world / "results")
     assert (world / "results" / RECORD).read_bytes() == before
@@ -186,12 +191,75 @@ def test_a_run_is_published_until_its_checkpoint_changes(world: Path, tmp_path: 
     os.utime(best, (made, made))
 
 
-def test_a_run_is_finished_at_its_last_epoch_or_where_it_was_stopped(tmp_path: Path) -> None:
-    run = write_run(tmp_path, "busi", planned=EPOCHS + 1)
-    assert not TrainedRun.read(run).finished
-    (run / "STOP").touch()
-    assert TrainedRun.read(run).finished
-    assert TrainedRun.read(write_run(tmp_path / "whole", "busi")).finished
+def test_a_run_is_finished_when_it_was_calibrated_or_has_all_its_epochs(tmp_path: Path) -> None:
+    def finished(name: str, planned: int, **training: object) -> bool:
+        run = write_run(tmp_path / name, "busi", planned=planned, choices={"patience": 30}, training=training)
+        (run / "STOP").touch()  # it only asks for an end
+        return TrainedRun.read(run).finished
+
+    assert not finished("going on", 300)
+    assert not finished("from a model that was calibrated", 300, before={"calibration": {}})
+    assert finished("returned", 300, calibration={"images": 125})
+    assert finished("from before calibration", EPOCHS)
+
+
+@pytest.mark.parametrize(
+    ("choices", "recipe"),
+    [
+        ({}, "paper"),
+        ({"recipe": "ours"}, "ours"),
+        ({"recipe": "tuned"}, "tuned"),
+        ({"size": 192, "ema": 0.99}, "paper-ema-size"),
+        ({"recipe": "ours", "ema": 0.0}, "ours-ema"),
+        ({"recipe": "tuned", "init": "busi"}, "tuned-init"),
+        ({"init": "busi"}, "paper-deep-init"),
+        ({"weights": "none"}, "paper-weights"),
+        ({"weights": "backbone.safetensors", "seed": 3, "split_seed": 1, "precision": "bf16", "devices": 2}, "paper"),
+        ({"network": "unet"}, "paper-network"),
+    ],
+)
+def test_the_recipe_says_in_which_keys_it_was_changed(tmp_path: Path, choices: dict[str, Any], recipe: str) -> None:
+    assert TrainedRun.read(write_run(tmp_path / "run", "busi", choices=choices)).recipe == recipe
+
+
+def test_keys_of_another_version_do_not_change_the_recipe(tmp_path: Path) -> None:
+    new = TrainedRun.read(write_run(tmp_path / "run", "busi", choices={"size": 192}))
+    config = {key: value for key, value in new.config.items() if key not in ("recipe", "loss", "network", "teacher")}
+    old = replace(new, card=replace(new.card, training={"config": {**config, "workers": 4}}))
+    assert old.recipe == "paper-size"
+
+
+def test_a_test_image_that_was_seen_in_training_is_left_out_and_named(world: Path, tmp_path: Path) -> None:
+    shutil.copytree(world / "data" / "cvc-colondb", tmp_path / "cvc-colondb")
+    twin = _tested(tmp_path, tmp_path, "")[0]
+    write_image(twin.image, 255 - read_image(twin.image))  # no other is like it
+    run = write_run(tmp_path / "run", "cvc-colondb", choices=SMALL, training={"seen": [image_hash(twin.image)]})
+    (path,) = publish_run(run, tmp_path, tmp_path / "results")
+    record = json.loads(path.read_text(encoding="utf-8"))
+    assert record["test_images_left_out"] == [twin.id]
+    assert record["n"] == 75
+    assert twin.id not in {image["id"] for image in record["images"]}
+
+
+def test_a_run_that_has_seen_much_of_its_test_part_gets_no_record(world: Path, tmp_path: Path) -> None:
+    seen = sorted({image_hash(sample.image) for sample in _tested(world, tmp_path)})
+    run = write_run(tmp_path / "run", "cvc-colondb", choices=SMALL, training={"seen": seen})
+    with pytest.raises(ConfigError, match=r"76 of the 76 test images of .* were seen"):
+        publish_run(run, world / "data", tmp_path / "results")
+    assert not (tmp_path / "results").exists()
+
+
+def _tested(world: Path, tmp_path: Path, data: str = "data") -> Sequence[Sample]:
+    (test,) = TrainedRun.read(write_run(tmp_path / "any", "cvc-colondb")).tests(world / data)
+    return test.samples
+
+
+def test_runs_of_peers_are_passed_over(tmp_path: Path) -> None:
+    ours = write_run(tmp_path / "lv-unet", "busi")
+    peer = write_run(tmp_path / "unet", "busi", choices={"network": "unet"})
+    assert find_runs(tmp_path) == [ours]
+    with pytest.raises(EmptyInput, match="of an LV-UNet"):
+        find_runs(peer)
 
 
 def test_the_runs_below_a_folder_are_found_in_order(world: Path, tmp_path: Path) -> None:

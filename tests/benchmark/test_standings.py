@@ -1,5 +1,6 @@
 """The table of all records, and the differences between recipes, from records written by hand."""
 
+import json
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -22,6 +23,7 @@ def record_of(
 ) -> Record:
     """A record of Kvasir-SEG by recipe "paper", of these Dice scores by id, but for what is changed."""
     images = [{"id": key, "group": (groups or {}).get(key, ""), "dice": dice} for key, dice in (dices or {}).items()]
+    config = {"dataset": "kvasir-seg", "size": 256}
     fixed = {
         "model": "run",
         "dataset": "kvasir-seg",
@@ -30,6 +32,8 @@ def record_of(
         "seed": 0,
         "epochs": 40,
         "images_seen": 25_600,
+        "training": {"config": config},
+        "training_provenance": {"commit": "abc"},
         "metrics": {"dice": interval(0.883), "iou": interval(0.815), "hd95_px": interval(35.3)},
         "paper_metric": {"iou": 0.796, "dice": 0.885},
         "false_alarms": 0,
@@ -37,6 +41,12 @@ def record_of(
         "images": images,
     }
     return fixed | changed
+
+
+def trained(before: str = "", **config: Any) -> dict[str, Any]:
+    """What a record says of a training with such a configuration, that went on from a model of this name."""
+    past: dict[str, Any] = {"before": {"name": before}} if before else {}
+    return {"config": {"dataset": "kvasir-seg", "size": 256} | config, **past}
 
 
 def test_a_run_stands_beside_what_was_published_and_what_is_to_be_reached() -> None:
@@ -68,7 +78,7 @@ def test_the_goal_of_busi_is_for_its_lesions() -> None:
 
 def test_the_difference_is_that_of_the_same_images_in_any_order() -> None:
     ours, theirs = record_of({"a": 0.9, "b": 0.8, "c": 0.7}), record_of({"c": 0.4, "a": 0.8, "b": 0.8})
-    found = dice_difference(ours, theirs)
+    found = dice_difference([(ours, theirs)])
     assert found.mean == pytest.approx((0.1 + 0 + 0.3) / 3)
     assert (found.n, found.clusters) == (3, 3)
     assert found.low == pytest.approx(0)  # 2.5 % of resamples and more, (1/3)^3, are three times b
@@ -78,7 +88,7 @@ def test_the_difference_is_that_of_the_same_images_in_any_order() -> None:
 def test_the_frames_of_a_sequence_are_drawn_together() -> None:
     groups = {"a": "one", "b": "one"}
     ours, theirs = record_of({"a": 0.9, "b": 0.8, "c": 0.7}, groups), record_of({"a": 0.8, "b": 0.8, "c": 0.4})
-    assert dice_difference(ours, theirs).clusters == 2
+    assert dice_difference([(ours, theirs)]).clusters == 2
 
 
 def test_the_number_of_groups_is_stated_where_there_are_any() -> None:
@@ -89,25 +99,85 @@ def test_the_number_of_groups_is_stated_where_there_are_any() -> None:
 
 def test_scores_of_different_images_are_not_compared() -> None:
     with pytest.raises(MismatchedPair, match="different images"):
-        dice_difference(record_of({"a": 0.9}), record_of({"b": 0.9}))
+        dice_difference([(record_of({"a": 0.9}), record_of({"b": 0.9}))])
 
 
-def test_recipes_are_compared_with_the_paper_at_equal_split_seed_and_budget() -> None:
-    low, high = {str(n): 0.5 + n / 100 for n in range(20)}, {str(n): 0.6 + n / 100 for n in range(20)}
-    table = comparisons(
-        [
-            record_of(high, recipe="ours"),
-            record_of(low),
-            record_of(high, recipe="joint", images_seen=48_000),
-            record_of(high, recipe="ours", epochs=300),
-            record_of(high, recipe="ours", seed=1),
-            record_of(high, recipe="ours", split="grouped-0 test"),
-        ]
-    )
-    ours, joint = sorted(table.rows, key=lambda row: row[1], reverse=True)
-    difference = ("20", "+0.1000 (0.1000 to 0.1000)", "yes")
-    assert ours == ("kvasir-seg, paper-0", "ours - paper", "0", "40", "25,600", *difference)
-    assert joint == ("kvasir-seg, paper-0", "joint - paper", "0", "40", "48,000 against 25,600", *difference)
+LOW, HIGH = ({str(n): base + n / 100 for n in range(20)} for base in (0.5, 0.6))
+DIFFERENCE = ("20", "+0.1000 (0.1000 to 0.1000)", "yes")
+
+
+@pytest.mark.parametrize(
+    "changed",
+    [
+        {"images_seen": 48_000},
+        {"epochs": 300},
+        {"seed": 1},
+        {"split": "grouped-0 test"},
+        {"dataset": "cvc-clinicdb"},
+        {"training": trained(size=192)},
+        {"training": trained(dataset="kvasir-seg+cvc-clinicdb")},
+    ],
+)
+def test_recipes_are_compared_with_the_paper_at_equal_budget_alone(changed: dict[str, Any]) -> None:
+    plain, ours = record_of(LOW), record_of(HIGH, recipe="ours")
+    (row,) = comparisons([ours, plain, record_of(HIGH, recipe="ours", **changed)]).rows
+    assert row == ("kvasir-seg, paper-0", "ours - paper", "0", "40", "25,600", *DIFFERENCE)
+
+
+def test_what_went_on_from_a_model_is_compared_and_says_so() -> None:
+    tuned = record_of(HIGH, recipe="tuned", training=trained(before="isic2016", init="isic2016"))
+    for other in (record_of(LOW), record_of(LOW, recipe="zzz")):
+        (row,) = comparisons([tuned, other]).rows
+        assert row[1] == f"tuned (from isic2016) - {other['recipe']}"
+    assert standings([tuned]).rows[0][PLACE["recipe"]] == "tuned (from isic2016)"
+
+
+def test_a_run_on_several_sets_names_them_and_is_compared_with_its_like() -> None:
+    joint = [trained(dataset="kvasir-seg+cvc-clinicdb"), trained("lvunet", dataset="cvc-clinicdb+kvasir-seg")]
+    records = [record_of(LOW, training=joint[0]), record_of(HIGH, recipe="ours", training=joint[1])]
+    sets = "trained on cvc-clinicdb+kvasir-seg"
+    assert [row[PLACE["recipe"]] for row in standings(records).rows] == [
+        f"paper ({sets})",
+        f"ours ({sets}, from lvunet)",
+    ]
+    assert [row[1] for row in comparisons(records).rows] == [f"ours ({sets}, from lvunet) - paper ({sets})"]
+
+
+@pytest.mark.parametrize("dataset", [None, "splits/my+table.csv"])
+def test_a_folder_of_ones_own_needs_no_name(dataset: str | None) -> None:
+    (row,) = standings([record_of(dataset="mine", training=trained(dataset=dataset))]).rows
+    assert row[PLACE["recipe"]] == "paper"
+
+
+def test_seeds_of_one_pair_are_pooled_with_an_image_drawn_once() -> None:
+    higher = {key: dice + 0.3 for key, dice in LOW.items()}
+    seeds = [(0, HIGH), (1, higher), (2, LOW)]
+    records = [record_of(dices, recipe="ours", seed=seed) for seed, dices in reversed(seeds)]
+    records += [record_of(LOW, seed=seed) for seed, _ in seeds]
+    first, second, third, pooled = comparisons(records).rows
+    assert [row[2] for row in (first, second, third)] == ["0", "1", "2"]
+    assert [row[6].split()[0] for row in (first, second, third)] == ["+0.1000", "+0.3000", "+0.0000"]
+    assert pooled[2] == "seeds 0 to 2"
+    assert pooled[5:] == ("60 in 20", "+0.1333 (0.1333 to 0.1333)", "yes")  # 0.4 / 3 for each image, so no noise
+    *_, gap = comparisons(record for record in records if record["seed"] != 1).rows
+    assert gap[2] == "seeds 0, 2"
+
+
+def test_the_note_names_pairs_that_different_code_trained() -> None:
+    plain, ours = record_of(LOW), record_of(HIGH, recipe="ours")
+    assert "different code" not in comparisons([plain, ours]).note
+    note = comparisons([plain, ours | {"training_provenance": {"commit": "def"}}]).note
+    assert note.endswith("Trained with different code: ours - paper on kvasir-seg, paper-0 (def, abc).")
+
+
+def test_a_record_of_images_seen_in_training_is_refused(tmp_path: Path) -> None:
+    for seen in (0, 3):
+        record = record_of(source_sha256="0", test_images_seen=seen)
+        (tmp_path / f"accuracy-{seen}.json").write_text(json.dumps(record), encoding="utf-8")
+    with pytest.raises(ConfigError, match=r"accuracy-3\.json .* 3 of its test images were seen"):
+        read_records(tmp_path)
+    (tmp_path / "accuracy-3.json").unlink()
+    assert len(read_records(tmp_path)) == 1
 
 
 def test_what_is_not_a_record_is_named(tmp_path: Path) -> None:

@@ -15,7 +15,7 @@ from typing import Any, Self
 from lvunet.benchmark.standings import Record, read_records
 from lvunet.card import Card
 from lvunet.data.registry import DATASETS, Sample
-from lvunet.data.selection import PICTURES, choose, samples_of, seen_in_training
+from lvunet.data.selection import PICTURES, UNION, choose, samples_of, seen_in_training
 from lvunet.errors import CheckpointError, ConfigError, EmptyInput, ParityError
 from lvunet.evaluate.evidence import Evaluation
 from lvunet.evaluate.intervals import paired_difference, score_interval
@@ -24,6 +24,8 @@ from lvunet.evaluate.scoring import Scores, score
 from lvunet.export import ParityReport, export_onnx
 from lvunet.fold import fold
 from lvunet.image import atomic_write, read_image
+from lvunet.learn.config import TrainConfig
+from lvunet.learn.recipe import RECIPES
 from lvunet.learn.record import MANIFEST
 from lvunet.model import LVUNet, load_checkpoint
 from lvunet.runtime.segmenter import Segmenter, load
@@ -33,15 +35,25 @@ BEST, LOG = "best.safetensors", "metrics.csv"
 FORM_TOLERANCE = 0.0005  # of the mean Dice of two forms of one model; issue 3
 COLUMNS = ("id", "group", "dice", "iou", "hd95_px", "nsd", "truth_px", "prediction_px")  # the others follow from these
 DECIMALS = 6
+DEFAULTS = TrainConfig().model_dump(mode="json")
+UNCOUNTED = {  # keys that do not make another recipe: where, on what, how long, and on which machine
+    *("recipe", "data", "dataset", "protocol", "split_seed", "out", "weights", "seed", "epochs", "validate_every"),
+    *("accelerator", "devices", "precision", "deterministic", "cuda_graphs"),
+}
+MOST_LEFT_OUT = 0.02  # of a test part
 
 
 @dataclass(frozen=True)
 class HeldOut:
-    """The images that a run is scored on: of which data set, and which split, such as `paper-0`."""
+    """The images that a run is scored on: of which data set, and which split, such as `paper-0`.
+
+    `left_out` are the ids of its test part whose very file is in the training part too: BUSI has one image twice.
+    """
 
     dataset: str
     split: str
     samples: tuple[Sample, ...]
+    left_out: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -80,19 +92,28 @@ class TrainedRun:
 
     @property
     def recipe(self) -> str:
-        """The name of its recipe."""
-        return str(self.config.get("recipe", "paper"))
+        """The name of its recipe, and the keys in which it differs from that, such as `paper-ema-size`.
+
+        A key that it lacks had its default; one that is gone since does not count. `weights` is there for scratch.
+        """
+        name = str(self.config.get("recipe", "paper"))
+        used, meant = {**DEFAULTS, **self.config}, {**DEFAULTS, **RECIPES.get(name, {})}
+        changed = [key for key in DEFAULTS.keys() - UNCOUNTED if used[key] != meant[key]]
+        if meant["weights"] and not used["weights"]:
+            changed.append("weights")
+        return "-".join((name, *sorted(changed)))
 
     @property
     def label(self) -> str:
-        """What tells it from other runs on the same split: recipe, seed and epochs."""
-        return f"{self.recipe}-s{self.config['seed']}-e{self.epochs}"
+        """What tells it from other runs on the same split: recipe, the sets if several, seed and epochs."""
+        union = f"-{self.config['dataset']}" if len(self.datasets) > 1 else ""
+        return f"{self.recipe}{union}-s{self.config['seed']}-e{self.epochs}"
 
     @property
     def datasets(self) -> tuple[str | None, ...]:
         """The known sets that it was trained on, or else its one table of splits, or None."""
         dataset = self.config["dataset"]
-        names = tuple((dataset or "").split("+"))
+        names = tuple((dataset or "").split(UNION))
         return names if DATASETS.keys() >= set(names) else (dataset,)
 
     def tests(self, data: Path) -> list[HeldOut]:
@@ -108,14 +129,15 @@ class TrainedRun:
         if known and found not in (known.images, known.listed):
             raise ConfigError(f"{data}: has {found} images; {known.name} has {known.images}. Is it the whole set?")
         samples, words = choose(data, "test", dataset, self.config["protocol"], self.config["split_seed"])
+        if dataset is None and {sample.id for sample in samples} != set(self.manifest["split"]["test"]):
+            raise ConfigError(f"{data} is not the folder that {self.folder} was trained on: it has another test part.")
         name = known.name if known else data.resolve().name
         return HeldOut(name, words.removesuffix(" test"), tuple(samples))
 
     @property
     def finished(self) -> bool:
-        """Whether it trained to its end, or was ended before by its own rule or a file STOP."""
-        ended = self.config["patience"] or (self.folder / "STOP").exists()
-        return bool(ended) or self.epochs >= self.config["epochs"]
+        """Whether its training returned: it then calibrated what it chose, or from before that has all its epochs."""
+        return "calibration" in self.card.training or self.epochs >= self.config["epochs"]
 
     def is_published(self, results: Path) -> bool:
         """Whether the records of this very network, one a data set, are in `results`, and newer than its checkpoint."""
@@ -139,10 +161,15 @@ class TrainedRun:
 
 
 def find_runs(folder: Path) -> list[Path]:
-    """Return the folders of all training runs in a folder or below that have kept a network; raises `EmptyInput`."""
-    runs = sorted(path.parent for path in folder.rglob(BEST))
+    """Return the folders of all runs of LV-UNet in a folder or below that have kept a network; raises `EmptyInput`.
+
+    Runs of its peers are passed over: they do not fold, and `results/peers.py` scores them.
+    """
+    runs = sorted(path.parent for path in folder.rglob(BEST) if not _is_of_peer(path.parent))
     if not runs:
-        raise EmptyInput(f"no {BEST} below {folder}: name the folder that holds the runs of `lvunet train`.")
+        raise EmptyInput(
+            f"no {BEST} of an LV-UNet below {folder}: name the folder that holds the runs of `lvunet train`."
+        )
     return runs
 
 
@@ -150,7 +177,8 @@ def publish_run(run: Path, data: Path, results: Path) -> list[Path]:
     """Score a training run on the test parts of its sets; write one record a set to `results`, and return them.
 
     `data` is the folder of the set, or of several, each by its name. Nothing is written if any of it fails: raises
-    `ParityError` if the forms differ, `ConfigError` if a record of the same name is of another run.
+    `ParityError` if the forms differ, `ConfigError` if a record of the same name is of another run, or if it has seen a
+    test image in training.
     """
     trained, there = TrainedRun.read(run), read_records(results)
     tests = {}
@@ -158,10 +186,10 @@ def publish_run(run: Path, data: Path, results: Path) -> list[Path]:
         path = results / f"accuracy-{test.dataset}-{test.split}-{trained.label}.json"
         if path in there and there[path]["model"] != trained.card.name:
             raise ConfigError(
-                f"{path} is of the run {there[path]['model']}, not of {run}: train under another --recipe name, "
+                f"{path} is of the run {there[path]['model']}, not of {run}: write to another folder, "
                 "or delete the record."
             )
-        tests[path] = test
+        tests[path] = _unseen(trained, test)
     with TemporaryDirectory() as scratch:
         forms, proof = _forms(
             trained, Path(scratch) / "model.onnx", [s for test in tests.values() for s in test.samples]
@@ -202,6 +230,28 @@ def lesions_and_normals(scores: Scores) -> dict[str, Any]:
     return {name: asdict(score_interval(replace(scores, images=part), "dice")) for name, part in parts.items()}
 
 
+def _is_of_peer(run: Path) -> bool:
+    """Whether a run says that it is of another network; `TrainedRun.read` complains of one that says nothing."""
+    try:
+        manifest = json.loads((run / MANIFEST).read_text(encoding="utf-8"))
+        return bool(manifest["config"].get("network", DEFAULTS["network"]) != DEFAULTS["network"])
+    except (OSError, ValueError, LookupError, TypeError, AttributeError):
+        return False
+
+
+def _unseen(trained: TrainedRun, test: HeldOut) -> HeldOut:
+    """Leave out the test images whose very file was trained or validated on; `ConfigError` if they are many."""
+    seen = seen_in_training(trained.card.training, test.samples)
+    if len(seen) > MOST_LEFT_OUT * len(test.samples):
+        raise ConfigError(
+            f"{trained.folder}: {len(seen)} of the {len(test.samples)} test images of {test.dataset}, {test.split}, "
+            f"such as {seen[0]}, were seen in training. No record was written; train under a split that keeps like "
+            "images together (--protocol grouped), or from a model (--init) that has not seen them."
+        )
+    kept = tuple(sample for sample in test.samples if sample.id not in set(seen))
+    return replace(test, samples=kept, left_out=tuple(seen))
+
+
 def _forms(trained: TrainedRun, artefact: Path, samples: Sequence[Sample]) -> tuple[dict[str, Segmenter], ParityReport]:
     """Return the trained, the folded and the exported form, and the proof of the last, on some of the samples."""
     model, card = trained.model, trained.card
@@ -216,6 +266,7 @@ def _record(trained: TrainedRun, test: HeldOut, forms: Mapping[str, Segmenter], 
     return {
         **trained.facts(),
         "test_images_seen": len(seen_in_training(trained.card.training, test.samples)),
+        "test_images_left_out": list(test.left_out),
         "forms": agreement_of_forms(scores),
         "parity": [asdict(link) for link in proof.links],
         **lesions_and_normals(scores["onnx"]),

@@ -14,6 +14,7 @@ from torch.utils.flop_counter import FlopCounterMode
 from lvunet.benchmark.latency import Latency, measure
 from lvunet.card import Card
 from lvunet.data.selection import pictures
+from lvunet.errors import ConfigError
 from lvunet.evaluate.report import Form
 from lvunet.export.onnx import export_onnx
 from lvunet.fold import fold
@@ -105,6 +106,8 @@ def _call(network: nn.Module, batch: torch.Tensor) -> Callable[[], object]:
 
 @contextmanager
 def _torch_threads(threads: int) -> Iterator[None]:
+    if threads < 1:
+        raise ConfigError(f"threads = {threads}: give at least 1.")
     before = torch.get_num_threads()
     torch.set_num_threads(threads)
     try:

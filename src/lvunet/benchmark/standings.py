@@ -1,18 +1,19 @@
 """Who stands where: the records of accuracy in a folder as one table, and what tells one recipe from another."""
 
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from itertools import groupby
-from operator import itemgetter
 from pathlib import Path
 from typing import Any
 
 from lvunet.data.registry import DATASETS, GOAL_SOURCE, PUBLISHED_SOURCE, DataSet
+from lvunet.data.selection import UNION
 from lvunet.errors import ConfigError, MismatchedPair
 from lvunet.evaluate.intervals import Interval, mean_interval
 from lvunet.evaluate.page import Table
 
 Record = dict[str, Any]
+Pair = tuple[Record, Record]  # ours and theirs
 HEAD = (
     "data set, split",
     "recipe",
@@ -29,19 +30,29 @@ NOTE = (
     "Means over images, of the ONNX form; intervals draw whole groups, whose number stands after n if there are any. "
     f"The paper's IoU pools pixels; it was published for another random split ({PUBLISHED_SOURCE})."
 )
-SAME_RUN = itemgetter("dataset", "split", "seed", "epochs")
+APART = (
+    "Differences of the same images, bootstrapped: the row of one seed holds the noise of images, not of training. "
+    "Where seeds are pooled, an image under several of them is drawn as one."
+)
 
 
 def read_records(results: Path) -> dict[Path, Record]:
-    """Return the records of accuracy in a folder, in order of their names; raises `ConfigError` for what is none."""
+    """Return the records of accuracy in a folder, in order of their names.
+
+    Raises `ConfigError` for what is none, or is of test images that were seen in training.
+    """
     records = {}
     for path in sorted(results.glob("accuracy-*.json")):
         try:
             record = json.loads(path.read_text(encoding="utf-8"))
             if not {"recipe", "source_sha256", "forms"} <= record.keys():
                 raise ValueError("recipe, source_sha256 or forms are not in it")
+            if seen := record.get("test_images_seen"):
+                raise ValueError(f"{seen} of its test images were seen in training")
         except (OSError, ValueError, AttributeError) as error:
-            raise ConfigError(f"{path} is no record that lvunet evaluate --all wrote: {error}. Remove it.") from error
+            raise ConfigError(
+                f"{path} is no record that lvunet evaluate --all would write: {error}. Remove it."
+            ) from error
         records[path] = record
     return records
 
@@ -61,35 +72,108 @@ def standings(records: Iterable[Record]) -> Table:
 
 
 def comparisons(records: Iterable[Record]) -> Table:
-    """Return a row for each recipe that has the data set, split, seed and epochs of another: the paired difference.
+    """Return a row for each recipe that has the budget and the seed of another: the paired difference in Dice.
 
-    It is to the recipe "paper", or where that lacks to the first by name.
+    It is to the recipe "paper", or where that lacks to the first by name. A budget is the data set, its split, all
+    sets trained on, size, epochs and images seen; what a model went on from stands behind its recipe. Where a pair
+    has several seeds, one more row pools them. The note names pairs that were trained with different code.
     """
+    pairs = sorted(_pairs(records), key=_same_pair)
     rows = []
-    for (dataset, split, seed, epochs), group in groupby(sorted(records, key=SAME_RUN), SAME_RUN):
-        first, *others = sorted(group, key=lambda record: (record["recipe"] != "paper", record["recipe"]))
-        for other in others:
-            apart = dice_difference(other, first)
-            seen = [f"{record['images_seen']:,}" for record in (other, first)]
-            cells = (str(seed), str(epochs), " against ".join(dict.fromkeys(seen)), _count(apart))
-            verdict = "yes" if apart.excludes_zero else "no"
-            names = f"{other['recipe']} - {first['recipe']}"
-            difference = f"{apart.mean:+.4f} ({apart.range_text(4)})"
-            rows.append((_which(dataset, split), names, *cells, difference, verdict))
+    for _, group in groupby(pairs, _same_pair):
+        seeds = list(group)
+        rows += [_difference_row([pair]) for pair in seeds]
+        if len(seeds) > 1:
+            rows.append(_difference_row(seeds))
+    code = "; ".join(dict.fromkeys(_commits(pair) for pair in pairs if len(set(_commits_of(pair))) > 1))
+    note = f"{APART} Trained with different code: {code}." if code else APART
     head = ("data set, split", "recipes", "seed", "epochs", "images seen", "n", "Dice (95 % interval)", "differs")
-    return Table("Recipe against recipe", head, tuple(rows), "Differences of the same images, bootstrapped.")
+    return Table("Recipe against recipe", head, tuple(rows), note)
 
 
-def dice_difference(ours: Record, theirs: Record) -> Interval:
-    """Return the mean of ours - theirs in Dice on the same images; raises `MismatchedPair` if they are not."""
-    rows, others = ({row["id"]: row for row in record["images"]} for record in (ours, theirs))
-    if rows.keys() != others.keys():
-        raise MismatchedPair(
-            f"{ours['model']} and {theirs['model']} were scored on different images of {ours['dataset']}, "
-            f"{ours['split']}; score both again on one folder."
+def dice_difference(pairs: Sequence[Pair]) -> Interval:
+    """Return the mean of ours - theirs in Dice on the same images, of which one under several pairs is drawn as one.
+
+    Raises `MismatchedPair` if the images of a pair are not the same.
+    """
+    differences, clusters = [], []
+    for ours, theirs in pairs:
+        rows, others = ({row["id"]: row for row in record["images"]} for record in (ours, theirs))
+        if rows.keys() != others.keys():
+            raise MismatchedPair(
+                f"{ours['model']} and {theirs['model']} were scored on different images of {ours['dataset']}, "
+                f"{ours['split']}; score both again on one folder."
+            )
+        differences += [row["dice"] - others[key]["dice"] for key, row in rows.items()]
+        clusters += [row["group"] or key for key, row in rows.items()]
+    return mean_interval(differences, clusters)
+
+
+def _pairs(records: Iterable[Record]) -> Iterator[Pair]:
+    """Yield each record with the one of its budget and seed that it is held against, by seed within a budget."""
+    for _, group in groupby(sorted(records, key=_budget_and_seed), _budget_and_seed):
+        first, *others = sorted(
+            group, key=lambda record: (record["recipe"] != "paper", "before" in record["training"], _recipe(record))
         )
-    differences = [row["dice"] - others[key]["dice"] for key, row in rows.items()]
-    return mean_interval(differences, [row["group"] or key for key, row in rows.items()])
+        yield from ((other, first) for other in others)
+
+
+def _budget(record: Record) -> tuple[Any, ...]:
+    size = record["training"]["config"]["size"]
+    return record["dataset"], record["split"], _trained_on(record), record["epochs"], size, record["images_seen"]
+
+
+def _budget_and_seed(record: Record) -> tuple[Any, ...]:
+    return *_budget(record), record["seed"]
+
+
+def _same_pair(pair: Pair) -> tuple[Any, ...]:
+    return *_budget(pair[0]), _recipes(pair)
+
+
+def _difference_row(pairs: Sequence[Pair]) -> tuple[str, ...]:
+    """Return the row of a pair, or of all its seeds in ascending order."""
+    record, apart = pairs[0][0], dice_difference(pairs)
+    seeds = [ours["seed"] for ours, _ in pairs]
+    gapless = seeds == list(range(seeds[0], seeds[-1] + 1))
+    several = f"seeds {seeds[0]} to {seeds[-1]}" if gapless else f"seeds {', '.join(map(str, seeds))}"
+    return (
+        _which(record["dataset"], record["split"]),
+        _recipes(pairs[0]),
+        several if len(seeds) > 1 else str(seeds[0]),
+        str(record["epochs"]),
+        f"{record['images_seen']:,}",
+        _count(apart),
+        f"{apart.mean:+.4f} ({apart.range_text(4)})",
+        "yes" if apart.excludes_zero else "no",
+    )
+
+
+def _recipes(pair: Pair) -> str:
+    return " - ".join(_recipe(record) for record in pair)
+
+
+def _recipe(record: Record) -> str:
+    """Return the recipe, and what else it was trained on and went on from: `tuned (from kvasir-seg)`."""
+    sets, before = _trained_on(record), record["training"].get("before")
+    words = [f"trained on {sets}"] if UNION in sets else []
+    words += [f"from {before['name']}"] if before else []
+    return f"{record['recipe']} ({', '.join(words)})" if words else str(record["recipe"])
+
+
+def _trained_on(record: Record) -> str:
+    """Return the sets that it was trained on, in order of their names; for a table of splits or a folder its own."""
+    names = (record["training"]["config"]["dataset"] or "").split(UNION)
+    return UNION.join(sorted({*names})) if DATASETS.keys() >= {*names} else str(record["dataset"])
+
+
+def _commits_of(pair: Pair) -> list[str]:
+    return [record["training_provenance"]["commit"] or "unknown" for record in pair]
+
+
+def _commits(pair: Pair) -> str:
+    """Return who was trained with which code: `ours - paper on busi, paper-0 (3ad150305f04, a75d9eb3a8d4)`."""
+    return f"{_recipes(pair)} on {_which(pair[0]['dataset'], pair[0]['split'])} ({', '.join(_commits_of(pair))})"
 
 
 def _rows(record: Record) -> list[tuple[str, ...]]:
@@ -97,7 +181,7 @@ def _rows(record: Record) -> list[tuple[str, ...]]:
     known, metrics, pooled = _known(record), record["metrics"], record["paper_metric"]
     goal = known.goal_dice if known else None
     published = f" ({known.published.iou:.3f})" if known and known.published else ""
-    run = (record["recipe"], str(record["seed"]), str(record["epochs"]))
+    run = (_recipe(record), str(record["seed"]), str(record["epochs"]))
     more = (f"{metrics['iou']['mean']:.3f}", f"{metrics['hd95_px']['mean']:.1f}")
     paper = f"{pooled['iou']:.3f}{published}" if pooled else ""
     which = _which(record["dataset"], record["split"])

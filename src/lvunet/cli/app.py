@@ -24,9 +24,15 @@ app.command(weights.app)
 def main(arguments: Sequence[str] | None = None) -> None:
     """Run a command line, by default that of the process, and exit."""
     try:
-        code = app(sys.argv[1:] if arguments is None else arguments, exit_on_error=False, result_action="return_value")
-    except CycloptsError:
-        code = 2  # cyclopts has said what is wrong
+        code = app(
+            sys.argv[1:] if arguments is None else arguments,
+            exit_on_error=False,
+            print_error=False,
+            result_action="return_value",
+        )
+    except CycloptsError as error:
+        complain(_in_a_sentence(error))
+        code = 2
     except LVUNetError as error:
         complain(str(error))
         code = 2
@@ -40,3 +46,15 @@ def main(arguments: Sequence[str] | None = None) -> None:
         complain("interrupted. What was finished is kept; `train` and `demo` go on if run again.")
         code = 130
     sys.exit(code or 0)
+
+
+def _in_a_sentence(error: CycloptsError) -> str:
+    """Return what is wrong with the arguments; of a value out of its range, which and why, without pydantic's words."""
+    from pydantic import ValidationError
+
+    cause = error.__cause__ or error.__context__
+    if not isinstance(cause, ValidationError):
+        return str(error)
+    first = cause.errors()[0]
+    flag = "--" + ".".join(map(str, first["loc"])).replace("_", "-")
+    return f"{flag} {first['input']}: {first['msg']}." if first["loc"] else f"{first['msg']}."

@@ -56,19 +56,20 @@ def evaluate(
     segmenter, rival = load(model), load(against) if against else None
     trained = segmenter.card.training
     samples, split = choose(data, None if part == "all" else part, *split_given(trained, dataset, protocol, split_seed))
-    if part in ("test", "all") and (seen := seen_in_training(trained, samples)):
+    seen = seen_in_training(trained, samples)
+    if seen and part in ("test", "all"):
         complain(f"{len(seen)} of the {len(samples)} images were seen in training, such as {seen[0]}.")
-    return _evaluate_one(segmenter, rival, samples, (dataset or data.resolve().name, split), output)
+    return _evaluate_one(segmenter, rival, samples, (dataset or data.resolve().name, split, len(seen)), output)
 
 
 def _evaluate_one(
     segmenter: "Segmenter",
     rival: "Segmenter | None",
     samples: "list[Sample]",
-    named: tuple[str, str],
+    facts: tuple[str, str, int],
     output: Path | None,
 ) -> int:
-    """Score on samples of the data set and split `named`."""
+    """Score on samples; `facts` are data set, split and how many of them the model has seen in training."""
     from lvunet.evaluate import report
     from lvunet.evaluate.evidence import Evaluation, publish
     from lvunet.evaluate.provenance import provenance
@@ -77,11 +78,12 @@ def _evaluate_one(
     with progress("scoring", len(samples) * (2 if rival else 1)) as advance:
         scores = score(segmenter, samples, progress=lambda _: advance())
         others = score(rival, samples, progress=lambda _: advance()) if rival else None
-    evaluation = Evaluation(scores, *named, provenance())
+    dataset, split, seen = facts
+    evaluation = Evaluation(scores, dataset, split, provenance(), seen)
     tables = report.tables(evaluation, others)
     for table in tables:
         show(table.title, table.head, table.rows, table.note)
-    say(f"{len(scores.images)} images of {', '.join(named)}; {len(scores.unscored)} could not be scored")
+    say(f"{len(scores.images)} images of {dataset}, {split}; {len(scores.unscored)} could not be scored")
     for case in scores.unscored:
         complain(case.reason if case.id in case.reason else f"{case.id}: {case.reason}")
     if output:

@@ -35,6 +35,10 @@ def segment(
 
     if inputs == ("-",):
         return _segment_stdin(model, output)
+    if mistyped := next((name for name in inputs if name.startswith("--")), None):
+        raise ConfigError(f"segment has no flag {mistyped}; lvunet segment --help lists them.")
+    if workers is not None and workers < 1:
+        raise ConfigError(f"--workers {workers}: give at least 1.")
     segmenter = load(model, threads=1)
     if output.suffix.lower() == ".png":
         raise ConfigError(f"-o {output}: give a folder; the masks keep the names of their images.")

@@ -77,22 +77,32 @@ def import_original_checkpoint(
         output: The .safetensors to write; nothing is overwritten.
         slope: Of deep training, which their file lacks: 1 for a run that ended it, 0 for a plain one (not foldable).
         name: What the model calls itself; default: the name of the file that is written.
-        pixels: What it was trained on: as their code has it (BGR, normalised twice), or RGB, normalised once.
+        pixels: What it was trained on: as their code has it (BGR, normalised twice), or RGB, normalised once. A network
+            of one channel takes "ours" alone: grey, normalised once, by the mean of the values for RGB.
     """
     if output.suffix != ".safetensors" or output.exists():
         reason = "it exists already" if output.exists() else "its name does not end in .safetensors"
         raise OutputError(f"-o {output}: {reason}. Give another name.")
-    from lvunet.card import Card
+    from lvunet.card import IMAGENET_MEAN, IMAGENET_STD, Card
     from lvunet.model import import_original, save_checkpoint
     from lvunet.model.original import fed_as_by_the_authors
 
     network = import_original(checkpoint)
+    if network.in_channels not in (1, 3):
+        raise ConfigError(
+            f"{checkpoint} takes {network.in_channels} channels, and does not say how they were normalised. Import one "
+            "of 1 (grey) or 3 channels (RGB)."
+        )
+    grey = network.in_channels == 1
     network.set_slope(slope)
     several = tuple(f"class {label}" for label in range(1, network.classes))
     card = Card(
         name=name or output.stem,
         classes=network.classes,
         class_names=("background", *several) if several else ("foreground",),
+        in_channels=network.in_channels,
+        mean=(sum(IMAGENET_MEAN) / 3,) if grey else IMAGENET_MEAN,
+        std=(sum(IMAGENET_STD) / 3,) if grey else IMAGENET_STD,
         licence="that of the imported checkpoint",
         training={"imported": checkpoint.name},
     )

@@ -68,7 +68,7 @@ class Split:
             raise ConfigError(
                 f"{len(missing)} of the {len(self.part(part))} {part} ids of split {self.dataset} {self.protocol}-"
                 f"{self.seed} are not in the folder, such as {', '.join(missing[:3])}. "
-                "Is it the whole set, under its official names?"
+                "Is it the whole set, under its official names? To score images of your own: --part all."
             )
         groups = self.groups
         return [replace(found[key], group=found[key].group or groups.get(key, "")) for key in self.part(part)]

@@ -249,6 +249,8 @@ def _layout(root: Path) -> tuple[list[Path], list[Path], Path]:
     found = [(*files, path) for path in below if (files := _files(path))[0]]
     if len(found) > 1:
         raise InputError(f"{root} holds {len(found)} sets ({', '.join(place.name for *_, place in found)}): name one.")
+    if not root.is_dir():
+        raise EmptyInput(f"no folder {root}.")
     if not found:
         raise EmptyInput(f"no images in {root}: put them in images/ and their masks, of the same names, in masks/.")
     return found[0]

@@ -19,12 +19,16 @@ from lvunet.image import atomic_write
 
 @dataclass(frozen=True)
 class Evaluation:
-    """Scores that can be published: of which data and split, by which commit, where and when."""
+    """Scores that can be published: of which data and split, by which commit, where and when.
+
+    `seen` is how many of the images the model is known to have seen in training.
+    """
 
     scores: Scores
     dataset: str
     split: str
     provenance: Provenance
+    seen: int = 0
 
     @cached_property
     def intervals(self) -> dict[Metric, Interval]:
@@ -50,6 +54,7 @@ class Evaluation:
             "dataset": self.dataset,
             "split": self.split,
             "n": len(scores.images),
+            "seen_in_training": self.seen,
             "metrics": {key: asdict(self.intervals[key]) | {"median": medians[key]} for key in METRICS},
             "intervals": self.method,
             "classes": list(scores.class_names),

@@ -49,7 +49,7 @@ def _imagenet_state() -> dict[str, Tensor]:
     except (OSError, RuntimeError) as error:
         raise CheckpointError(
             f"the ImageNet weights could not be downloaded ({error}). Offline, give a file instead: "
-            'weights="path/to/mobilenet_v3_large.safetensors" (or .pth), or weights=None to start from scratch.'
+            "--weights path/to/mobilenet_v3_large.safetensors (or .pth), or --weights none to start from scratch."
         ) from error
     return _only_features(state, "torchvision's download")
 

@@ -8,7 +8,7 @@ from typing import TypeVar
 
 import torch
 from safetensors import SafetensorError, safe_open
-from safetensors.torch import save_file
+from safetensors.torch import save
 from torch import Tensor, nn
 
 from lvunet.card import Card
@@ -58,7 +58,7 @@ def save_checkpoint(path: str | Path, model: nn.Module, card: Card) -> None:
     partial = path.with_name(f".{path.name}.partial")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        save_file(tensors, partial, metadata={HEADER: card.to_json()})
+        partial.write_bytes(save(tensors, metadata={HEADER: card.to_json()}))  # save_file hides it from colleagues
         partial.replace(path)
     except (OSError, SafetensorError) as error:
         raise OutputError(f"cannot write the checkpoint {path}: {error}") from error
@@ -80,9 +80,11 @@ def load_network(path: str | Path, build: Callable[[int, int], Network]) -> tupl
             header = (file.metadata() or {}).get(HEADER)
             tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 - not a dict
     except FileNotFoundError as error:
-        raise CheckpointError(f"no checkpoint at {path}.") from error
+        raise CheckpointError(f"no checkpoint at {path}: give the best.safetensors of a run.") from error
     except (SafetensorError, OSError) as error:
-        raise CheckpointError(f"{path} is not a readable safetensors file: {error}") from error
+        raise CheckpointError(
+            f"{path} is not a readable safetensors file ({error}): give the best.safetensors of a run."
+        ) from error
     if header is None:
         raise CheckpointError(f"{path} holds tensors, but no LV-UNet card: another program made it.")
     card = Card.from_json(header)

@@ -14,14 +14,20 @@ from dataclasses import replace
 import torch
 
 from lvunet.card import IMAGENET_MEAN, IMAGENET_STD, Card
+from lvunet.errors import ConfigError
 from lvunet.model.lvunet import LVUNet
 
 
 def fed_as_by_the_authors(network: LVUNet, card: Card) -> tuple[LVUNet, Card]:
     """Return a network of three channels that takes RGB, as ours do, and answers as it would in the authors' code.
 
-    The card is changed to match; the given network is left as it is.
+    The card is changed to match; the given network is left as it is. Raises `ConfigError` for other channels.
     """
+    if network.in_channels != 3:
+        raise ConfigError(
+            f"the authors' code feeds BGR, three channels, and this network takes {network.in_channels}: "
+            "import it with --pixels ours, and see that it was trained on such pixels."
+        )
     fed = deepcopy(network)
     kernel = fed.get_parameter("stem.0.weight")
     with torch.no_grad():
