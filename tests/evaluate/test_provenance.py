@@ -31,6 +31,18 @@ def test_the_commit_is_that_of_the_code_and_says_when_it_was_edited(tmp_path: Pa
     assert commit(source) == f"{head[:12]}-dirty"
 
 
+def test_a_model_of_the_zoo_is_no_code(tmp_path: Path) -> None:
+    git(tmp_path, "init", "--quiet")
+    (tmp_path / "zoo").mkdir()
+    source, model = tmp_path / "code.py", tmp_path / "zoo" / "model.onnx"
+    for path in (source, model):
+        path.write_text("one", encoding="utf-8")
+    git(tmp_path, "add", ".")
+    git(tmp_path, "commit", "--quiet", "-m", "first")
+    model.write_text("two", encoding="utf-8")
+    assert not commit(source).endswith("-dirty")
+
+
 def test_code_installed_inside_another_repository_has_no_commit(tmp_path: Path) -> None:
     tracked, installed = tmp_path / "theirs.py", tmp_path / "ours.py"
     for path in (tracked, installed):

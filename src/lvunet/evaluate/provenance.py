@@ -57,7 +57,8 @@ def machine() -> Machine:
 def commit(source: Path = PACKAGE) -> str:
     """Return the commit that `source` is of; where git does not track it, what `LVUNET_COMMIT` says, or nothing.
 
-    It ends in `-dirty` if a tracked file in its folder, or below, was edited since.
+    It ends in `-dirty` if a tracked file in its folder, or below, was edited since; but the models of the zoo are no
+    code, and records name them by their hash.
     """
 
     def git(*arguments: str) -> str:
@@ -66,7 +67,7 @@ def commit(source: Path = PACKAGE) -> str:
 
     try:
         git("ls-files", "--error-unmatch", source.name)  # an installed copy may lie inside somebody else's repository
-        edited = git("diff", "HEAD", "--name-only", "--", ".")
+        edited = git("diff", "HEAD", "--name-only", "--", ".", ":(exclude)zoo")
         return git("rev-parse", "--short=12", "HEAD") + ("-dirty" if edited else "")
     except (OSError, subprocess.SubprocessError):
         return os.environ.get("LVUNET_COMMIT", "")  # of a copy without its repository, as on a lent machine
