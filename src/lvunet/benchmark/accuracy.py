@@ -47,7 +47,7 @@ MOST_LEFT_OUT = 0.1  # of a test part; CVC-ColonDB repeats 34 of its 380 images
 class HeldOut:
     """The images that a run is scored on: of which data set, and which split, such as `paper-0`.
 
-    `left_out` are the ids of its test part whose very file is in the training part too: BUSI and CVC-ColonDB repeat images.
+    `left_out` are the ids of its test part whose very file was trained on: BUSI and CVC-ColonDB repeat images.
     """
 
     dataset: str

@@ -1,8 +1,8 @@
 """Recipes: named sets of choices for a training run, as data.
 
-"paper" is the protocol of arXiv 2408.16886, section V-A, and the default of every key. "ours" was searched for on
-validation parts (`results/recipe-*.json`; docs/lab-notes.md says what else was tried). "tuned" is ours from a model of
-the zoo instead of ImageNet weights alone: its decoder has seen another organ, or another hospital, before.
+"paper" is the protocol of arXiv 2408.16886, section V-A, and the default of every key. "ours" was chosen before the
+search, from what is usual for long trainings; no full training has tried it yet (docs/lab-notes.md). "tuned" is ours
+from a model of the zoo instead of ImageNet weights alone: its decoder has seen another organ, or hospital, before.
 """
 
 from collections.abc import Mapping
