@@ -138,7 +138,7 @@ def test_without_a_network_the_error_names_the_file_option(monkeypatch: pytest.M
     monkeypatch.setattr("torch.hub.download_url_to_file", no_network)
     monkeypatch.setattr("torch.hub.get_dir", lambda: "/nonexistent")
     monkeypatch.setattr("os.makedirs", lambda *_, **__: None)
-    with pytest.raises(CheckpointError, match=r'no route to host.*weights="path/to/'):
+    with pytest.raises(CheckpointError, match=r"no route to host.*--weights path/to/"):
         LVUNet(weights="imagenet")
 
 

@@ -19,7 +19,7 @@ from torch.utils.data import DataLoader
 
 from lvunet.card import IMAGENET_MEAN, IMAGENET_STD, Card
 from lvunet.data.dataset import EpochBatches, SegmentationData
-from lvunet.data.manifest import Part
+from lvunet.data.manifest import Part, Split
 from lvunet.data.registry import Sample
 from lvunet.data.selection import PICTURES, task
 from lvunet.errors import CheckpointError, ConfigError
@@ -55,11 +55,7 @@ def train(config: TrainConfig, progress_bar: bool = True, build: Constructor = L
     `build` makes the network that `config.network` names.
     """
     keep_freed_memory()
-    samples, split = task(config.data, config.dataset, config.protocol, config.split_seed)
-    used: dict[Part, list[Sample]] = {part: split.select(samples, part) for part in ("train", "val")}
-    for part, of_part in used.items():
-        if not of_part:
-            raise ConfigError(f"{config.data}: the {part} part of the split is empty; give more images.")
+    split, used = _parts(config)
     record = run_record(config, split, used)
     last, epoch = resumable(config.folder, record)
     pl.seed_everything(config.seed, verbose=False)
@@ -96,13 +92,22 @@ def train(config: TrainConfig, progress_bar: bool = True, build: Constructor = L
     return run
 
 
+def _parts(config: TrainConfig) -> tuple[Split, dict[Part, list[Sample]]]:
+    """Return the split, and its samples that training and validation use; raises `ConfigError` where there are none."""
+    samples, split = task(config.data, config.dataset, config.protocol, config.split_seed)
+    used: dict[Part, list[Sample]] = {part: split.select(samples, part) for part in ("train", "val")}
+    for part, of_part in used.items():
+        if not of_part:
+            raise ConfigError(f"{config.data}: the {part} part of the split is empty; give more images.")
+    return split, used
+
+
 def export(run: Run, config: TrainConfig) -> Path:
     """Write the chosen network as `model.onnx` beside its checkpoint, proven on validation images; return its path.
 
     Raises what `export_onnx` does.
     """
-    samples, split = task(config.data, config.dataset, config.protocol, config.split_seed)
-    validation = split.select(samples, "val")
+    validation = _parts(config)[1]["val"]
     images = [read_image(sample.image) for sample in validation[:: -(-len(validation) // PICTURES)]]
     network, card = load_checkpoint(run.best)
     export_onnx(network, card, run.folder / "model.onnx", images)
