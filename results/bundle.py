@@ -13,9 +13,10 @@ from cyclopts import App
 
 from lvunet.errors import EmptyInput, InputError, LVUNetError
 from lvunet.image import atomic_write
+from lvunet.learn.config import BEST, LOG, MANIFEST
 from lvunet.screen import complain, say
 
-FILES = ("best.safetensors", "manifest.json", "metrics.csv")
+FILES = (BEST, MANIFEST, LOG)
 MATRIX, BUNDLED = "matrix.json", ".bundled"
 PARTS, PART_BYTES = 4, 15.5 * 2**20  # which leaves 2 MiB for other files
 GNU = tarfile.GNU_FORMAT  # one header a file

@@ -32,11 +32,10 @@ from lvunet.data.selection import UNION
 from lvunet.errors import CheckpointError, ConfigError, LVUNetError
 from lvunet.evaluate.evidence import write_json
 from lvunet.evaluate.provenance import provenance
-from lvunet.learn.config import TrainConfig
+from lvunet.learn.config import BEST, LAST, LOG, MANIFEST, TrainConfig
 from lvunet.learn.recipe import RECIPES
 from lvunet.screen import complain, say, show
 
-BEST, MANIFEST, LOG, LAST = "best.safetensors", "manifest.json", "metrics.csv", "last.ckpt"
 STOP, OUTPUT, LOCK = "STOP", "output.txt", ".lock"
 PLACES = {"data", "out", "weights"}  # keys of a configuration that differ between machines
 POLL_S = 0.5

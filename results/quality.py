@@ -12,7 +12,7 @@ from tempfile import TemporaryDirectory
 from torch import split as in_batches
 
 from lvunet.data.dataset import SegmentationData
-from lvunet.data.selection import choose, split_given
+from lvunet.data.selection import choose, split_given, unseen
 from lvunet.evaluate.evidence import write_json
 from lvunet.evaluate.provenance import provenance
 from lvunet.evaluate.quality import judge
@@ -28,6 +28,7 @@ def main(checkpoint: Path, data: Path) -> None:
     _, card = load_checkpoint(checkpoint)
     asked = split_given(card.training, None, None, None)
     (val, _), (test, split) = choose(data, "val", *asked), choose(data, "test", *asked)
+    test, left_out = unseen(card.training, test)
     fitted_on = SegmentationData(val, card, "none", seed=0)
     batches = zip(in_batches(fitted_on.pixels, BATCH), in_batches(fitted_on.masks, BATCH), strict=True)
     with TemporaryDirectory() as folder:
@@ -39,6 +40,7 @@ def main(checkpoint: Path, data: Path) -> None:
     record = {
         "dataset": asked[0],
         "split": split,
+        "test_images_left_out": left_out,
         **after.record(),
         "ece_at_temperature_1": before.ece,
         "dice_at_temperature_1": float(before.dice.mean()),

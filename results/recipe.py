@@ -25,7 +25,7 @@ from lvunet.evaluate.intervals import mean_interval
 from lvunet.evaluate.provenance import provenance
 from lvunet.evaluate.scoring import score
 from lvunet.learn import train as training
-from lvunet.learn.config import TrainConfig
+from lvunet.learn.config import BEST, LOG, TrainConfig
 from lvunet.model import load_checkpoint, save_checkpoint
 from lvunet.model.lvunet import pixel_statistic
 from lvunet.runtime.segmenter import load
@@ -82,8 +82,8 @@ def run_one(dataset: str, data: Path, weights: Path, out: Path, name: str) -> No
         twice = config.recipe == "original normalisation"  # but for its BGR
         with patch.object(training, "IMAGENET_STD", tuple(std * (255 if twice else 1) for std in IMAGENET_STD)):
             training.train(config, progress_bar=False)
-    scores = score(load(folder / "best.safetensors"), split.select(samples, "val"))
-    log = folder / "metrics.csv"
+    scores = score(load(folder / BEST), split.select(samples, "val"))
+    log = folder / LOG
     rows = log.read_text(encoding="utf-8").splitlines()[1:] if log.exists() else []
     images = task(data, config.dataset, config.protocol, config.split_seed)[1].part("train")
     record = {
@@ -100,12 +100,12 @@ def run_one(dataset: str, data: Path, weights: Path, out: Path, name: str) -> No
 
 def reestimate(base: Path, folder: Path, samples: Sequence[Sample]) -> None:
     """Write the base's network with its batch statistics measured anew, on all training images as they are."""
-    network, card = load_checkpoint(base / "best.safetensors")
+    network, card = load_checkpoint(base / BEST)
     images = SegmentationData(samples, card, "none", seed=0)
     mean, std = pixel_statistic(card.mean), pixel_statistic(card.std)
     with torch.no_grad():
         update_bn(((images[key][0].float() - mean) / std for key in EpochBatches(len(images), 8, seed=0)), network)
-    save_checkpoint(folder / "best.safetensors", network, card)
+    save_checkpoint(folder / BEST, network, card)
 
 
 def summary(dataset: str, out: Path) -> dict[str, Any]:

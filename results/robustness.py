@@ -20,8 +20,8 @@ from lvunet.evaluate.evidence import write_json
 from lvunet.evaluate.intervals import score_interval
 from lvunet.evaluate.provenance import provenance
 from lvunet.evaluate.robustness import under_corruptions
-from lvunet.evaluate.scoring import Scores, score
-from lvunet.runtime.segmenter import Segmenter, load
+from lvunet.evaluate.scoring import Scores, Segmenter, score
+from lvunet.runtime.segmenter import load
 
 HERE = Path(__file__).parent
 POLYPS = ("kvasir-seg", "cvc-clinicdb", "cvc-colondb")
@@ -78,7 +78,8 @@ def spoilt(segmenter: Segmenter, data: Path) -> dict[str, Any]:
     """Return the corruption table of a model, on the test part of its own set."""
     own = UNION.join(sorted(_sets(segmenter)))
     samples, split = _samples(segmenter, data, "test", own)
-    found = under_corruptions(segmenter, samples, own, split)
+    seen = seen_in_training(segmenter.card.training, samples)
+    found = under_corruptions(segmenter, samples, (own, split, len(seen)))
     record = {key: value for key, value in found.record().items() if key not in asdict(found.clean.provenance)}
     record["clean"]["per_image"] = _line(_complete(found.clean.scores))
     for row, condition in zip(record["conditions"], found.conditions, strict=True):

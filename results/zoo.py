@@ -27,9 +27,8 @@ from lvunet.errors import ArtefactError, ConfigError
 from lvunet.evaluate.evidence import write_json
 from lvunet.evaluate.scoring import Outlined, outline
 from lvunet.image import atomic_write, resize
-from lvunet.learn.config import TrainConfig
+from lvunet.learn.config import ARTEFACT, MANIFEST, TrainConfig
 from lvunet.learn.recipe import RECIPES
-from lvunet.learn.record import MANIFEST
 from lvunet.runtime.onnx_backend import METADATA_KEY
 from lvunet.runtime.segmenter import load
 from lvunet.runtime.zoo import ZOO, Bundled, Score, bundled
@@ -96,7 +95,7 @@ def main(name: str, run: Path, datasets: Path, results: Path = HERE, zoo: Path =
     """Write NAME.onnx, NAME.json, NAME.svg and NAME.md, and the index of the zoo, to the folder of the zoo."""
     if name not in PURPOSES:
         raise ConfigError(f"say in PURPOSES of {__file__} what {name!r} is for. Known: {', '.join(PURPOSES)}.")
-    source, artefact = run / "model.onnx", zoo / f"{name}.onnx"
+    source, artefact = run / ARTEFACT, zoo / f"{name}.onnx"
     trained = load(source).card
     tests = of_model(trained, "accuracy", results)
     if not tests:

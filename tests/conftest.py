@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from lvunet import cli
 from lvunet.export import export_onnx
 from lvunet.model import save_checkpoint
 from models import card_of, picture, trained_model
@@ -49,3 +50,16 @@ def checkpoint(tmp_path_factory: pytest.TempPathFactory) -> Path:
     path = tmp_path_factory.mktemp("checkpoints") / "model.safetensors"
     save_checkpoint(path, trained_model(1, 3), card_of(1, 3))
     return path
+
+
+@pytest.fixture
+def lvunet(capsys: pytest.CaptureFixture[str]) -> Callable[..., tuple[int, str, str]]:
+    """Run a command line in this process; return exit code, standard output and standard error."""
+
+    def run(*arguments: object) -> tuple[int, str, str]:
+        with pytest.raises(SystemExit) as end:
+            cli.main([str(argument) for argument in arguments])
+        captured = capsys.readouterr()
+        return int(end.value.code or 0), captured.out, captured.err
+
+    return run

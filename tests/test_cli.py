@@ -13,7 +13,6 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from lvunet import cli
 from lvunet.data.manifest import Split, write_splits
 from lvunet.data.phantom import phantom, write_phantoms
 from lvunet.image import write_image
@@ -23,19 +22,6 @@ from runs import write_run
 
 Ended = tuple[int, str, str]
 Lvunet = Callable[..., Ended]
-
-
-@pytest.fixture
-def lvunet(capsys: pytest.CaptureFixture[str]) -> Lvunet:
-    """Run a command line in this process; return exit code, standard output and standard error."""
-
-    def run(*arguments: object) -> Ended:
-        with pytest.raises(SystemExit) as end:
-            cli.main([str(argument) for argument in arguments])
-        captured = capsys.readouterr()
-        return int(end.value.code or 0), captured.out, captured.err
-
-    return run
 
 
 @pytest.fixture(scope="module")

@@ -1,7 +1,6 @@
 """The matrix of runs: what is planned, what is skipped, how it stops and goes on, and what comes back of it."""
 
 import fcntl
-import importlib.util
 import json
 import signal
 import subprocess
@@ -12,6 +11,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from results import bundle, matrix
 from safetensors.numpy import save_file
 
 from lvunet.card import Card
@@ -22,18 +22,6 @@ from lvunet.errors import ConfigError, InputError
 
 RESULTS = Path(__file__).parents[1] / "results"
 EPOCHS, FOR_EVER = 16, 100_000
-
-
-def script(name: str) -> Any:
-    spec = importlib.util.spec_from_file_location(name, RESULTS / f"{name}.py")
-    assert spec
-    assert spec.loader
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
-
-
-bundle, matrix = script("bundle"), script("matrix")
 
 
 def planned(out: Path, *extra: str, **choice: Any) -> list[Any]:

@@ -3,12 +3,12 @@
 import csv
 import json
 from collections.abc import Callable, Mapping, Sequence
-from importlib import import_module
 from pathlib import Path
-from types import ModuleType
 from typing import Any
 
 import pytest
+from results import page, readme
+from results.section import origin
 
 from lvunet.evaluate.intervals import mean_interval
 from lvunet.evaluate.page import Table
@@ -19,18 +19,7 @@ Shown = Callable[[Mapping[str, Any]], Sequence[Table]]
 MADE = {"commit": "abc", "date": "2026-01-02", "machine": {"cpu": "CPU", "cores": 2}}
 
 
-@pytest.fixture
-def readme(monkeypatch: pytest.MonkeyPatch) -> ModuleType:
-    monkeypatch.syspath_prepend(ROOT)
-    return import_module("results.readme")
-
-
-@pytest.fixture
-def page(readme: ModuleType) -> ModuleType:
-    return import_module("results.page")
-
-
-def test_the_numbers_of_the_readme_and_the_page_are_those_of_the_results(readme: ModuleType, page: ModuleType) -> None:
+def test_the_numbers_of_the_readme_and_the_page_are_those_of_the_results() -> None:
     made = page.sections(readme.HERE)
     text = readme.README.read_text(encoding="utf-8")
     assert readme.renewed(text, made) == text, "run `make numbers`"
@@ -50,7 +39,7 @@ def interval(mean: float, low: float, high: float, n: int = 40, clusters: int = 
 
 
 @pytest.fixture
-def shown(page: ModuleType, tmp_path: Path) -> Shown:
+def shown(tmp_path: Path) -> Shown:
     """Write records under their names to a folder; return the tables of the one section that comes of them."""
 
     def tables(records: Mapping[str, Any]) -> Sequence[Table]:
@@ -63,7 +52,7 @@ def shown(page: ModuleType, tmp_path: Path) -> Shown:
     return tables
 
 
-def test_a_section_without_its_files_is_left_out(page: ModuleType, tmp_path: Path) -> None:
+def test_a_section_without_its_files_is_left_out(tmp_path: Path) -> None:
     assert page.sections(tmp_path) == []
     assert page.page([]).startswith("# Results")
 
@@ -111,16 +100,16 @@ def test_an_experiment_stands_with_its_change_its_difference_and_whether_that_ex
     )
 
 
-def test_a_section_says_where_it_comes_from(page: ModuleType, tmp_path: Path) -> None:
+def test_a_section_says_where_it_comes_from(tmp_path: Path) -> None:
     (tmp_path / "quality-run.json").write_text(json.dumps(judged()), encoding="utf-8")
     (section,) = page.sections(tmp_path)
     assert "\nFrom `results/quality-*.json`. *Commit abc; 2026-01-02; CPU, 2 cores.*\n" in section.markdown()
 
 
-def test_the_origin_names_every_commit_once_and_dates_where_they_are_known(readme: ModuleType) -> None:
+def test_the_origin_names_every_commit_once_and_dates_where_they_are_known() -> None:
     undated = {"commit": "abb", "machine": MADE["machine"]}
-    assert readme.origin(MADE, MADE, undated) == "*Commit abb, abc; 2026-01-02; CPU, 2 cores.*"
-    assert readme.origin(undated) == "*Commit abb; CPU, 2 cores.*"
+    assert origin(MADE, MADE, undated) == "*Commit abb, abc; 2026-01-02; CPU, 2 cores.*"
+    assert origin(undated) == "*Commit abb; CPU, 2 cores.*"
 
 
 def spoilt(recipe: str, better: float = 0, trained_on: str = "kvasir-seg", epochs: int = 40) -> dict[str, Any]:

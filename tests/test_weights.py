@@ -9,7 +9,6 @@ import torch
 from safetensors.torch import load_file
 from torch import Tensor
 
-from lvunet import cli
 from lvunet.data.selection import choose
 from lvunet.evaluate.scoring import score
 from lvunet.model import PixelsToProbability, load_checkpoint
@@ -23,19 +22,6 @@ SCORE_TOLERANCE = 1e-4  # float rounding moves a pixel across the threshold here
 MODELS = bundled()
 
 Lvunet = Callable[..., tuple[int, str, str]]
-
-
-@pytest.fixture
-def lvunet(capsys: pytest.CaptureFixture[str]) -> Lvunet:
-    """Run a command line in this process; return exit code, standard output and standard error."""
-
-    def run(*arguments: object) -> tuple[int, str, str]:
-        with pytest.raises(SystemExit) as end:
-            cli.main([str(argument) for argument in arguments])
-        captured = capsys.readouterr()
-        return int(end.value.code or 0), captured.out, captured.err
-
-    return run
 
 
 @pytest.fixture(scope="module")

@@ -1,15 +1,14 @@
 """The script that puts a trained model with its card into the package."""
 
-import importlib.util
 import json
 from dataclasses import asdict, replace
 from pathlib import Path
-from types import ModuleType
 from typing import Any
 
 import numpy as np
 import onnx
 import pytest
+from results import zoo as zoo_script
 
 from lvunet.card import Card
 from lvunet.data.selection import choose
@@ -30,20 +29,8 @@ RECORD = "accuracy-kvasir-seg-paper-0-paper-s0-e300.json"
 GOOGLES = "mobilenet_v3_large_features_imagenet"
 
 
-@pytest.fixture(scope="module")
-def script() -> ModuleType:
-    spec = importlib.util.spec_from_file_location("zoo", ROOT / "results" / "zoo.py")
-    assert spec
-    assert spec.loader
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
-
-
-def test_a_model_put_into_the_package_changes_its_name_and_nothing_else(
-    script: ModuleType, artefact: Path, tmp_path: Path
-) -> None:
-    card = script.put(artefact, "skin", tmp_path / "skin.onnx")
+def test_a_model_put_into_the_package_changes_its_name_and_nothing_else(artefact: Path, tmp_path: Path) -> None:
+    card = zoo_script.put(artefact, "skin", tmp_path / "skin.onnx")
     before, after = load(artefact), load(tmp_path / "skin.onnx")
     assert after.card == card == replace(before.card, name="skin")
     old, new = onnx.load(artefact), onnx.load(tmp_path / "skin.onnx")
@@ -52,24 +39,22 @@ def test_a_model_put_into_the_package_changes_its_name_and_nothing_else(
     assert np.array_equal(before(picture(50, 60)), after(picture(50, 60)))
 
 
-def test_a_model_too_large_for_the_package_is_refused(script: ModuleType, artefact: Path, tmp_path: Path) -> None:
+def test_a_model_too_large_for_the_package_is_refused(artefact: Path, tmp_path: Path) -> None:
     model = onnx.load(artefact)
     ballast = np.zeros(500_000, np.float32)
     model.graph.initializer.append(onnx.numpy_helper.from_array(ballast, "ballast"))
     onnx.save(model, tmp_path / "large.onnx")
     with pytest.raises(ArtefactError, match="under 2,500,000"):
-        script.put(tmp_path / "large.onnx", "skin", tmp_path / "skin.onnx")
+        zoo_script.put(tmp_path / "large.onnx", "skin", tmp_path / "skin.onnx")
     assert not (tmp_path / "skin.onnx").exists()
 
 
-def test_a_name_that_says_nothing_and_a_model_without_scores_are_refused(
-    script: ModuleType, artefact: Path, tmp_path: Path
-) -> None:
+def test_a_name_that_says_nothing_and_a_model_without_scores_are_refused(artefact: Path, tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match="what 'model-1' is for"):
-        script.main("model-1", tmp_path, tmp_path, tmp_path, tmp_path)
+        zoo_script.main("model-1", tmp_path, tmp_path, tmp_path, tmp_path)
     (tmp_path / "model.onnx").write_bytes(artefact.read_bytes())
     with pytest.raises(ConfigError, match="has no accuracy of"):
-        script.main("skin", tmp_path, tmp_path, tmp_path, tmp_path)
+        zoo_script.main("skin", tmp_path, tmp_path, tmp_path, tmp_path)
 
 
 def run_of(card: Card, folder: Path) -> Path:
@@ -102,9 +87,7 @@ def records_of(card: Card, evaluation: Evaluation, trust: Trust, folder: Path) -
     return dice
 
 
-def test_the_script_writes_artefact_facts_card_outlines_and_index(
-    script: ModuleType, shared: Path, tmp_path: Path
-) -> None:
+def test_the_script_writes_artefact_facts_card_outlines_and_index(shared: Path, tmp_path: Path) -> None:
     name = next(iter(MODELS))
     segmenter, dataset = load(name, threads=1), MODELS[name].scores[0].dataset
     training = segmenter.card.training | {"calibration": {"images": 160, "ece_before": 0.02, "ece_after": 0.01}}
@@ -115,7 +98,7 @@ def test_the_script_writes_artefact_facts_card_outlines_and_index(
     run = run_of(card, tmp_path / "run")
     trust = judge(load(run / "model.onnx", threads=1), samples[:3])
     dice = records_of(card, evaluation, trust, tmp_path / "results")
-    script.main(name, run, data, tmp_path / "results", zoo)
+    zoo_script.main(name, run, data, tmp_path / "results", zoo)
 
     prove(bundled(zoo)[name], picture(64, 64), zoo)
     page = (zoo / f"{name}.md").read_text(encoding="utf-8")
@@ -154,18 +137,18 @@ THIRD = trained(
 )
 
 
-def page_of(script: ModuleType, card: Card, folder: Path) -> tuple[Bundled, str]:
+def page_of(card: Card, folder: Path) -> tuple[Bundled, str]:
     """The facts and the page of a model of the package that this card is given to."""
     name = next(iter(MODELS))
     run = run_of(replace(card, name=name), folder / "run")
-    published, artefact = script.put(run / "model.onnx", "skin", folder / "skin.onnx"), folder / "skin.onnx"
+    published, artefact = zoo_script.put(run / "model.onnx", "skin", folder / "skin.onnx"), folder / "skin.onnx"
     tests = [json.loads((ROOT / "results" / RECORD).read_text(encoding="utf-8")) | {"file": RECORD}]
-    model = script.facts(published, artefact, tests, run)
-    return model, script.card_page(published, model, artefact, tests, folder)
+    model = zoo_script.facts(published, artefact, tests, run)
+    return model, zoo_script.card_page(published, model, artefact, tests, folder)
 
 
-def test_no_terms_and_no_notice_of_earlier_trainings_are_lost(script: ModuleType, tmp_path: Path) -> None:
-    model, page = page_of(script, THIRD, tmp_path)
+def test_no_terms_and_no_notice_of_earlier_trainings_are_lost(tmp_path: Path) -> None:
+    model, page = page_of(THIRD, tmp_path)
     for words in (
         "The training went on from `second`, which was trained for 300 epochs on Kvasir-SEG, split grouped-2, and kept",
         "as of epoch 8.\nThat one went on from `first`, which was trained for 30 epochs on BUSI, split paper-0, and",
@@ -187,17 +170,17 @@ def test_no_terms_and_no_notice_of_earlier_trainings_are_lost(script: ModuleType
     assert "/runs" not in page
 
 
-def test_free_data_is_free_no_more_after_another_or_a_teacher(script: ModuleType, tmp_path: Path) -> None:
+def test_free_data_is_free_no_more_after_another_or_a_teacher(tmp_path: Path) -> None:
     free = trained(dataset="isic2016")
     for number, (card, terms) in enumerate(
         (
             (free, "Apache-2.0."),
-            (trained(FIRST, dataset="isic2016"), f"Apache-2.0{script.RESEARCH_ONLY}"),
-            (trained(dataset="isic2016", teacher="large.safetensors"), f"Apache-2.0{script.RESEARCH_ONLY}"),
+            (trained(FIRST, dataset="isic2016"), f"Apache-2.0{zoo_script.RESEARCH_ONLY}"),
+            (trained(dataset="isic2016", teacher="large.safetensors"), f"Apache-2.0{zoo_script.RESEARCH_ONLY}"),
         )
     ):
         (tmp_path / str(number)).mkdir()
-        assert page_of(script, card, tmp_path / str(number))[0].weights_terms == terms
+        assert page_of(card, tmp_path / str(number))[0].weights_terms == terms
 
 
 @pytest.mark.parametrize(
@@ -213,29 +196,27 @@ def test_free_data_is_free_no_more_after_another_or_a_teacher(script: ModuleType
         (trained(dataset="busi", weights=None, deterministic=True), "--dataset busi --weights none --deterministic"),
     ],
 )
-def test_the_command_names_the_recipe_and_what_differs_from_it(
-    script: ModuleType, card: Card, words: str, tmp_path: Path
-) -> None:
-    published = script.put(
+def test_the_command_names_the_recipe_and_what_differs_from_it(card: Card, words: str, tmp_path: Path) -> None:
+    published = zoo_script.put(
         run_of(replace(card, name="kvasir-seg"), tmp_path / "run") / "model.onnx", "skin", tmp_path / "x.onnx"
     )
-    assert script.command(published) == f"lvunet train --data FOLDER {words}"
+    assert zoo_script.command(published) == f"lvunet train --data FOLDER {words}"
 
 
-def test_the_package_names_no_folder_of_the_machine_and_all_else_stays(script: ModuleType, tmp_path: Path) -> None:
+def test_the_package_names_no_folder_of_the_machine_and_all_else_stays(tmp_path: Path) -> None:
     run = run_of(replace(THIRD, name="kvasir-seg"), tmp_path / "run")
-    card = script.put(run / "model.onnx", "skin", tmp_path / "skin.onnx")
+    card = zoo_script.put(run / "model.onnx", "skin", tmp_path / "skin.onnx")
     assert load(tmp_path / "skin.onnx").card == card
-    latest, middle, first = script.runs_of(card)
+    latest, middle, first = zoo_script.runs_of(card)
     assert [each["config"]["data"] for each in (latest, middle, first)] == ["sets"] * 3
     assert [each["config"]["out"] for each in (latest, middle, first)] == ["new"] * 3
     assert (latest["config"]["init"], latest["config"]["teacher"]) == ("best.safetensors", "big.safetensors")
     assert (first["config"]["weights"], middle["config"]["weights"]) == (f"{GOOGLES}.safetensors", "imagenet")
     assert "/" not in json.dumps(card.training)
-    for now, was in zip((latest, middle, first), script.runs_of(THIRD), strict=True):
+    for now, was in zip((latest, middle, first), zoo_script.runs_of(THIRD), strict=True):
         for these, those in ((now, was), (now["config"], was["config"])):
             assert these.keys() == those.keys()
-            rest = those.keys() - {*script.PATHS, "config", "before"}
+            rest = those.keys() - {*zoo_script.PATHS, "config", "before"}
             assert {key: these[key] for key in rest} == {key: those[key] for key in rest}
 
 
@@ -249,6 +230,6 @@ def test_the_package_names_no_folder_of_the_machine_and_all_else_stays(script: M
         trained(Card(name="theirs", training={"imported": "their.pth"}), dataset="busi").training,
     ],
 )
-def test_a_model_of_data_whose_terms_nobody_knows_is_refused(script: ModuleType, training: dict[str, Any]) -> None:
+def test_a_model_of_data_whose_terms_nobody_knows_is_refused(training: dict[str, Any]) -> None:
     with pytest.raises(ConfigError, match="was not trained on known sets"):
-        script.runs_of(Card(training=training))
+        zoo_script.runs_of(Card(training=training))

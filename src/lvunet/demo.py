@@ -18,7 +18,7 @@ from lvunet.evaluate.scoring import score
 from lvunet.export.onnx import export_onnx
 from lvunet.export.parity import ParityReport
 from lvunet.image import read_image, write_image
-from lvunet.learn.config import TrainConfig
+from lvunet.learn.config import LOG, TrainConfig
 from lvunet.learn.train import train
 from lvunet.model import load_checkpoint
 from lvunet.runtime.batch import segment_files
@@ -66,7 +66,7 @@ def demo(out: Path, data: Path | None, say: Callable[[str], None]) -> Path:
 
     say("measuring the forms of the network against each other")
     costs = compare_forms(model, card, artefact, threads=1, rounds=10)
-    write_page(out / "report.html", demo_page(evaluation, proof, costs, exported, test, run.folder / "metrics.csv"))
+    write_page(out / "report.html", demo_page(evaluation, proof, costs, exported, test, run.folder / LOG))
     return out / "report.html"
 
 

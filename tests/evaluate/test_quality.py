@@ -1,12 +1,13 @@
 """Whether a model knows when it is wrong: the curve, its bounds, and what is said about it."""
 
 import json
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 import numpy as np
 import pytest
 from numpy.typing import NDArray
 
+from cases import Given
 from lvunet.card import Card
 from lvunet.errors import ConfigError, EmptyInput, MismatchedPair
 from lvunet.evaluate.evidence import Evaluation
@@ -19,16 +20,6 @@ from lvunet.evaluate.scoring import score
 ROUNDING = 1e-12
 RANDOM = np.random.default_rng(0)
 DICE = RANDOM.uniform(0.4, 1, 40)
-
-
-@dataclass(frozen=True)
-class Given:
-    """A case from arrays."""
-
-    id: str
-    image: NDArray[np.uint8]
-    masks: tuple[NDArray[np.uint8], ...]
-    group: str = ""
 
 
 class RedIsProbable:

@@ -1,13 +1,14 @@
 """What a report says about an evaluation, a training, a parity proof and the forms of a network."""
 
 import json
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
 from numpy.typing import NDArray
 
+from cases import Given
 from lvunet.card import INTENDED_USE, Card
 from lvunet.data.registry import find_samples
 from lvunet.errors import InputError, MismatchedPair
@@ -46,16 +47,6 @@ def evaluated(*images: ImageScore, unscored: tuple[Unscored, ...] = ()) -> Evalu
 THREE = evaluated(
     row("a", 1.0), row("b", 0.5), row("c", 0.0, prediction_px=0), unscored=(Unscored("d", "d.png is damaged"),)
 )
-
-
-@dataclass(frozen=True)
-class Given:
-    """A case from arrays."""
-
-    id: str
-    image: NDArray[np.uint8]
-    masks: tuple[NDArray[np.uint8], ...]
-    group: str = ""
 
 
 class RedIsFound:

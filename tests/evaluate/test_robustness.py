@@ -1,18 +1,17 @@
 """What becomes of a model's scores when it is shown spoilt images."""
 
-import importlib.util
 import json
-from collections.abc import Sequence
+from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from types import ModuleType
 from typing import Any
 
 import numpy as np
 import pytest
 from numpy.typing import NDArray
+from results.robustness import transfer
 
-from lvunet import cli
+from cases import Given
 from lvunet.card import Card
 from lvunet.data.phantom import write_phantoms
 from lvunet.data.selection import image_hash
@@ -21,21 +20,11 @@ from lvunet.evaluate.corruptions import CORRUPTIONS, Corruption
 from lvunet.evaluate.page import render
 from lvunet.evaluate.robustness import CONDITIONS, Corrupted, Robustness, page, table, under_corruptions
 from lvunet.evaluate.scoring import score
-from lvunet.image import Source, UInt8
+from lvunet.image import UInt8
 from lvunet.model import save_checkpoint
 from models import card_of, trained_model
 
 ROOT = Path(__file__).parents[2]
-
-
-@dataclass(frozen=True)
-class Given:
-    """A case from arrays or paths."""
-
-    id: str
-    image: Source
-    masks: tuple[Source, ...]
-    group: str = ""
 
 
 @dataclass(frozen=True)
@@ -60,7 +49,7 @@ CASES = (squares(250), squares(200), squares(140))
 
 @pytest.fixture(scope="module")
 def found() -> Robustness:
-    return under_corruptions(Red(), CASES, "squares", "all images")
+    return under_corruptions(Red(), CASES, ("squares", "all images", 0))
 
 
 def dice(found: Robustness, name: str) -> list[float]:
@@ -100,7 +89,7 @@ def test_progress_is_told_of_every_image_under_every_condition_and_a_damaged_one
     (tmp_path / "damaged.png").write_text("no image")
     told: list[object] = []
     cases = (CASES[0], replace(CASES[1], image=tmp_path / "damaged.png"))
-    found = under_corruptions(Red(), cases, "squares", "all images", progress=told.append)
+    found = under_corruptions(Red(), cases, ("squares", "all images", 0), progress=told.append)
     assert len(told) == 2 * (1 + len(CONDITIONS))
     assert [case["id"] for case in found.record()["unscored"]] == ["red 200"]
     assert [len(condition.scores.images) for condition in found.conditions] == [1] * len(CONDITIONS)
@@ -130,37 +119,21 @@ def test_the_report_shows_one_image_under_every_corruption_and_a_chart_of_each(f
     assert html.index("defocus, mild</b>") < html.index("highlights, severe</b>")
 
 
-def run(capsys: pytest.CaptureFixture[str], arguments: Sequence[object]) -> tuple[int, str, str]:
-    with pytest.raises(SystemExit) as end:
-        cli.main([str(argument) for argument in arguments])
-    captured = capsys.readouterr()
-    return int(end.value.code or 0), captured.out, captured.err
-
-
 def test_the_command_shows_the_table_writes_the_report_and_names_what_was_seen(
-    capsys: pytest.CaptureFixture[str], tmp_path: Path
+    lvunet: Callable[..., tuple[int, str, str]], tmp_path: Path
 ) -> None:
     write_phantoms(tmp_path / "data", 2, seed=3, size=(48, 64))
     seen = image_hash(sorted((tmp_path / "data" / "images").iterdir())[0])
     model = tmp_path / "model.safetensors"
     save_checkpoint(model, trained_model(1, 3), replace(card_of(1, 3), size=64, training={"seen": [seen]}))
     arguments = ("robustness", model, "--data", tmp_path / "data", "--part", "all", "-o", tmp_path / "out")
-    code, said, complaint = run(capsys, arguments)
+    code, said, complaint = lvunet(*arguments)
     assert code == 0
     assert "mean corruption drop" in said
     assert "1 of the 2 images were seen in training" in complaint
     record = json.loads((tmp_path / "out" / "robustness.json").read_text(encoding="utf-8"))
     assert (record["dataset"], record["split"], record["n"]) == ("data", "all images", 2)
     assert "<html" in (tmp_path / "out" / "report.html").read_text(encoding="utf-8")
-
-
-def script() -> ModuleType:
-    spec = importlib.util.spec_from_file_location("robustness_script", ROOT / "results" / "robustness.py")
-    assert spec
-    assert spec.loader
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
 
 
 def trained_on(dataset: str | None) -> Red:
@@ -171,13 +144,13 @@ def trained_on(dataset: str | None) -> Red:
 def test_the_matrix_wants_a_model_that_names_its_data_set(tmp_path: Path) -> None:
     for unknown in (None, "split.csv"):
         with pytest.raises(ConfigError, match="data set"):
-            script().transfer("red", trained_on(unknown), tmp_path)
-    assert script().transfer("red", trained_on("busi"), tmp_path) == []
+            transfer("red", trained_on(unknown), tmp_path)
+    assert transfer("red", trained_on("busi"), tmp_path) == []
 
 
 @pytest.mark.slow
 def test_a_row_of_the_matrix_has_its_own_test_part_and_both_of_every_other_set(shared: Path) -> None:
-    cells: list[dict[str, Any]] = script().transfer("red", trained_on("cvc-colondb"), shared / "datasets")
+    cells: list[dict[str, Any]] = transfer("red", trained_on("cvc-colondb"), shared / "datasets")
     sizes = {(cell["tested_on"], cell["split"]): cell["dice"]["n"] for cell in cells}
     assert sizes == {
         ("kvasir-seg", "paper-0 test"): 200,

@@ -9,24 +9,15 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
+from cases import Given
 from lvunet.card import Card
 from lvunet.data.registry import find_samples
 from lvunet.errors import ArtefactError, EmptyInput, MismatchedPair, MissingPrediction
 from lvunet.evaluate.scoring import ImageScore, Scores, Unscored, outline, score, score_masks
-from lvunet.image import Source, write_image
+from lvunet.image import write_image
 from lvunet.runtime.segmenter import Segmentation
 
 Pixels = NDArray[np.uint8]
-
-
-@dataclass(frozen=True)
-class Given:
-    """A case from arrays or paths."""
-
-    id: str
-    image: Source
-    masks: tuple[Source, ...]
-    group: str = ""
 
 
 @dataclass(frozen=True)

@@ -19,8 +19,7 @@ TOLERANCE = 1e-12  # a sum of some hundred float64 products of size 1 errs by so
 Pair = tuple[int, int]
 
 law = settings(deadline=None, max_examples=80, derandomize=True)
-groups = st.sampled_from([1, 2, 3, 4, 6])
-multiplier = st.integers(1, 3)
+groups, multiplier = st.sampled_from([1, 2, 3, 4, 6]), st.integers(1, 3)
 pairs = st.tuples(st.integers(1, 3), st.integers(1, 3))
 paddings = st.tuples(st.integers(0, 2), st.integers(0, 2))
 seeds = st.integers(0, 2**31)

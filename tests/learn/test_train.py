@@ -1,6 +1,5 @@
 """Training runs, small but real: what they leave behind, how they stop, and that they go on as if they had not."""
 
-import csv
 import json
 import os
 import shutil
@@ -16,51 +15,15 @@ import pytest
 import torch
 
 from lvunet.data.dataset import SegmentationData
-from lvunet.data.phantom import write_phantoms
 from lvunet.data.registry import find_samples
-from lvunet.data.selection import pictures, seen_in_training
+from lvunet.data.selection import seen_in_training
 from lvunet.errors import CheckpointError, ConfigError, NotFoldable, OutputError, TrainingDiverged
 from lvunet.evaluate.metrics import agreement
-from lvunet.export import export_onnx
 from lvunet.fold import fold
 from lvunet.image import read_image, write_image
-from lvunet.learn.config import TrainConfig
 from lvunet.learn.train import Run, train
 from lvunet.model import PixelsToProbability, load_checkpoint
-
-
-@pytest.fixture(scope="module")
-def phantoms(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    folder = tmp_path_factory.mktemp("phantoms")
-    write_phantoms(folder, 24, seed=5, size=(80, 96))
-    return folder
-
-
-def configure(phantoms: Path, out: Path, **changes: Any) -> TrainConfig:
-    values = {"data": phantoms, "out": out, "weights": None, "size": 64, "epochs": 4, "batch_size": 5, "deep_end": 0.6}
-    return TrainConfig(**{**values, **changes})
-
-
-def run(phantoms: Path, out: Path, **changes: Any) -> Run:
-    return train(configure(phantoms, out, **changes), progress_bar=False)
-
-
-def rows(folder: Path) -> list[dict[str, str]]:
-    with (folder / "metrics.csv").open(encoding="utf-8") as file:
-        return [{key: value for key, value in row.items() if key != "seconds"} for row in csv.DictReader(file)]
-
-
-def tensors(path: Path) -> dict[str, torch.Tensor]:
-    return load_checkpoint(path)[0].state_dict()
-
-
-def same(one: Path, other: Path) -> bool:
-    return all(torch.equal(a, b) for a, b in zip(tensors(one).values(), tensors(other).values(), strict=True))
-
-
-@pytest.fixture(scope="module")
-def finished(phantoms: Path, tmp_path_factory: pytest.TempPathFactory) -> Run:
-    return run(phantoms, tmp_path_factory.mktemp("run"))
+from trainings import configure, rows, run, same
 
 
 def test_a_run_ends_with_a_checkpoint_that_folds_chosen_only_where_the_slope_was_one(finished: Run) -> None:
@@ -218,11 +181,6 @@ def test_a_run_may_validate_every_other_epoch_and_is_stopped_and_resumed_there(p
     assert same(run(phantoms, stopped, validate_every=2, epochs=6).best, whole.best)
 
 
-def test_fine_tuning_keeps_the_slope_at_one(phantoms: Path, tmp_path: Path) -> None:
-    run(phantoms, tmp_path, deep="done", epochs=2)
-    assert [row["slope"] for row in rows(tmp_path)] == ["1.0", "1.0"]
-
-
 def test_a_finished_run_knows_how_far_to_trust_itself(finished: Run) -> None:
     _, card = load_checkpoint(finished.best)
     assert card.temperature != 1
@@ -233,68 +191,10 @@ def test_a_finished_run_knows_how_far_to_trust_itself(finished: Run) -> None:
     )
 
 
-@pytest.mark.parametrize("form", ["best.safetensors", "model.onnx"])
-def test_a_run_goes_on_from_a_model_whose_function_it_keeps(
-    finished: Run, phantoms: Path, tmp_path: Path, form: str
-) -> None:
-    model, card = load_checkpoint(finished.best)
-    if form == "model.onnx":
-        export_onnx(model, card, tmp_path / form, pictures(None))
-    source = tmp_path / form if form == "model.onnx" else finished.best
-    config = TrainConfig.read(None, {"init": str(source), "learning_rate": 1e-9, "final_learning_rate": 0})
-    assert config.deep == "done"
-    changes = {"deep", "init", "learning_rate", "final_learning_rate"}
-    tuned = run(phantoms, tmp_path / "run", **config.model_dump(include=changes), epochs=1)
-    _, after = load_checkpoint(tuned.best)
-    assert set(after.training["seen"]) >= set(card.training["seen"])
-    assert after.training["before"]["name"] == card.name
-    assert tuned.val_dice == pytest.approx(
-        finished.val_dice, abs=0.1
-    )  # momentum has moved its batch statistics a little
-    fold(load_checkpoint(tuned.best)[0])
-
-
-def test_a_teacher_is_imitated_and_is_no_part_of_what_is_saved(finished: Run, phantoms: Path, tmp_path: Path) -> None:
-    changes: dict[str, Any] = {"teacher": finished.best, "epochs": 2, "deep": "done", "seed": 1}
-    alone = run(phantoms, tmp_path / "alone", **changes | {"teacher": None})
-    taught = run(phantoms, tmp_path / "taught", teaching=1.0, **changes)
-    assert rows(taught.folder)[0]["train_loss"] != rows(alone.folder)[0]["train_loss"]
-    assert tensors(taught.best).keys() == tensors(alone.best).keys()
-    last = torch.load(taught.folder / "last.ckpt", weights_only=True)["state_dict"]
-    assert not any("teacher" in name for name in last)
-    elsewhere = run(phantoms, tmp_path / "other", split_seed=1, **changes)
-    seen, told = (set(load_checkpoint(path)[1].training["seen"]) for path in (finished.best, elsewhere.best))
-    assert seen < told  # the teacher tells what it has seen of the other split
-
-
-def test_a_student_of_a_teacher_alone_comes_nearer_to_it_than_to_the_truth(
-    finished: Run, phantoms: Path, tmp_path: Path
-) -> None:
-    """With `teaching` = 1 the loss is the cross-entropy to the teacher: at its own weights that is its entropy."""
-    settings: dict[str, Any] = {"init": str(finished.best), "deep": "done", "epochs": 1, "augment": "none"}
-    settings |= {"learning_rate": 1e-12, "final_learning_rate": 0}
-    alike = run(phantoms, tmp_path / "alike", teacher=finished.best, teaching=1.0, **settings)
-    truth = run(phantoms, tmp_path / "truth", **settings)
-    model, card = load_checkpoint(finished.best)
-    used = json.loads((alike.folder / "manifest.json").read_text(encoding="utf-8"))["split"]["train"]
-    samples = [sample for sample in find_samples(phantoms) if sample.id in set(used)]
-    data = SegmentationData(samples, card, "none", seed=0)
-    p = PixelsToProbability(model, card.mean, card.std, card.temperature)(data.pixels.float())
-    entropy = -(p * p.clamp(1e-7).log() + (1 - p) * (1 - p).clamp(1e-7).log()).mean().item()
-    loss, other = (float(rows(each.folder)[0]["train_loss"]) for each in (alike, truth))
-    assert abs(loss - entropy) < 0.1 < abs(other - loss)
-
-
 def test_a_diverged_run_is_told_so_and_nothing_is_kept(phantoms: Path, tmp_path: Path) -> None:
     with pytest.raises(TrainingDiverged, match="lower --learning-rate"):
         run(phantoms, tmp_path, learning_rate=1e18, deep="none")
     assert not (tmp_path / "best.safetensors").exists()
-
-
-def test_a_network_that_had_no_deep_training_is_not_taken_for_one_that_had(phantoms: Path, tmp_path: Path) -> None:
-    plain = run(phantoms, tmp_path / "plain", deep="none", epochs=1)
-    with pytest.raises(ConfigError, match="has slope 0: its deep training is not over"):
-        run(phantoms, tmp_path / "tuned", init=str(plain.best), deep="done")
 
 
 def test_what_is_kept_is_what_was_validated_the_average(phantoms: Path, tmp_path: Path) -> None:
@@ -305,8 +205,3 @@ def test_what_is_kept_is_what_was_validated_the_average(phantoms: Path, tmp_path
     found = PixelsToProbability(model, card.mean, card.std)(data.pixels.float())[:, 0] >= 0.5
     pairs = zip(found.numpy(), data.masks[:, 0].numpy(), strict=True)
     assert np.mean([agreement(*pair).dice for pair in pairs]) == pytest.approx(averaged.val_dice, abs=1e-3)
-
-
-def test_a_teacher_of_another_task_is_refused(finished: Run, phantoms: Path, tmp_path: Path) -> None:
-    with pytest.raises(ConfigError, match=r"it has 1 classes and 3 channels, the student 1 and 1"):
-        run(phantoms, tmp_path, teacher=finished.best, grey=True)

@@ -15,7 +15,7 @@ from typing import Any, Self
 from lvunet.benchmark.standings import Record, read_records
 from lvunet.card import Card
 from lvunet.data.registry import DATASETS, Sample
-from lvunet.data.selection import PICTURES, UNION, choose, samples_of, seen_in_training
+from lvunet.data.selection import PICTURES, UNION, choose, samples_of, unseen
 from lvunet.errors import CheckpointError, ConfigError, EmptyInput, ParityError
 from lvunet.evaluate.evidence import Evaluation
 from lvunet.evaluate.intervals import paired_difference, score_interval
@@ -24,14 +24,12 @@ from lvunet.evaluate.scoring import Scores, score
 from lvunet.export import ParityReport, export_onnx
 from lvunet.fold import fold
 from lvunet.image import atomic_write, read_image
-from lvunet.learn.config import TrainConfig
+from lvunet.learn.config import BEST, LOG, MANIFEST, TrainConfig
 from lvunet.learn.recipe import RECIPES
-from lvunet.learn.record import MANIFEST
 from lvunet.model import LVUNet, load_checkpoint
 from lvunet.runtime.segmenter import Segmenter, load
 from lvunet.runtime.torch_backend import TorchSegmenter
 
-BEST, LOG = "best.safetensors", "metrics.csv"
 FORM_TOLERANCE = 0.0005  # of the mean Dice of two forms of one model; issue 3
 COLUMNS = ("id", "group", "dice", "iou", "hd95_px", "nsd", "truth_px", "prediction_px")  # the others follow from these
 DECIMALS = 6
@@ -40,14 +38,13 @@ UNCOUNTED = {  # keys that do not make another recipe: where, on what, how long,
     *("recipe", "data", "dataset", "protocol", "split_seed", "out", "weights", "seed", "epochs", "validate_every"),
     *("accelerator", "devices", "precision", "deterministic", "cuda_graphs"),
 }
-MOST_LEFT_OUT = 0.1  # of a test part; CVC-ColonDB repeats 34 of its 380 images
 
 
 @dataclass(frozen=True)
 class HeldOut:
     """The images that a run is scored on: of which data set, and which split, such as `paper-0`.
 
-    `left_out` are the ids of its test part whose very file was trained on: BUSI and CVC-ColonDB repeat images.
+    `left_out` are the ids of its test part that are not among them; see `unseen`.
     """
 
     dataset: str
@@ -119,7 +116,7 @@ class TrainedRun:
     def tests(self, data: Path) -> list[HeldOut]:
         """Return the test parts of its sets, each in the folder of its name in `data`, or in `data` itself.
 
-        Raises `ConfigError` for the folder of another set: some have ids in common.
+        Raises `ConfigError` for the folder of another set: some have ids in common; and what `unseen` does.
         """
         return [self._test(data, dataset) for dataset in self.datasets]
 
@@ -132,7 +129,8 @@ class TrainedRun:
         if dataset is None and {sample.id for sample in samples} != set(self.manifest["split"]["test"]):
             raise ConfigError(f"{data} is not the folder that {self.folder} was trained on: it has another test part.")
         name = known.name if known else data.resolve().name
-        return HeldOut(name, words.removesuffix(" test"), tuple(samples))
+        kept, seen = unseen(self.card.training, samples)
+        return HeldOut(name, words.removesuffix(" test"), tuple(kept), tuple(seen))
 
     @property
     def finished(self) -> bool:
@@ -177,8 +175,8 @@ def publish_run(run: Path, data: Path, results: Path) -> list[Path]:
     """Score a training run on the test parts of its sets; write one record a set to `results`, and return them.
 
     `data` is the folder of the set, or of several, each by its name. Nothing is written if any of it fails: raises
-    `ParityError` if the forms differ, `ConfigError` if a record of the same name is of another run, or if it has seen a
-    test image in training.
+    `ParityError` if the forms differ, `ConfigError` if a record of the same name is of another run, and what `unseen`
+    does.
     """
     trained, there = TrainedRun.read(run), read_records(results)
     tests = {}
@@ -189,7 +187,7 @@ def publish_run(run: Path, data: Path, results: Path) -> list[Path]:
                 f"{path} is of the run {there[path]['model']}, not of {run}: write to another folder, "
                 "or delete the record."
             )
-        tests[path] = _unseen(trained, test)
+        tests[path] = test
     with TemporaryDirectory() as scratch:
         forms, proof = _forms(
             trained, Path(scratch) / "model.onnx", [s for test in tests.values() for s in test.samples]
@@ -239,19 +237,6 @@ def _is_of_peer(run: Path) -> bool:
         return False
 
 
-def _unseen(trained: TrainedRun, test: HeldOut) -> HeldOut:
-    """Leave out the test images whose very file was trained or validated on; `ConfigError` if they are many."""
-    seen = seen_in_training(trained.card.training, test.samples)
-    if len(seen) > MOST_LEFT_OUT * len(test.samples):
-        raise ConfigError(
-            f"{trained.folder}: {len(seen)} of the {len(test.samples)} test images of {test.dataset}, {test.split}, "
-            f"such as {seen[0]}, were seen in training. No record was written; train under a split that keeps like "
-            "images together (--protocol grouped), or from a model (--init) that has not seen them."
-        )
-    kept = tuple(sample for sample in test.samples if sample.id not in set(seen))
-    return replace(test, samples=kept, left_out=tuple(seen))
-
-
 def _forms(trained: TrainedRun, artefact: Path, samples: Sequence[Sample]) -> tuple[dict[str, Segmenter], ParityReport]:
     """Return the trained, the folded and the exported form, and the proof of the last, on some of the samples."""
     model, card = trained.model, trained.card
@@ -265,7 +250,6 @@ def _record(trained: TrainedRun, test: HeldOut, forms: Mapping[str, Segmenter], 
     scores = {form: score(segmenter, test.samples) for form, segmenter in forms.items()}
     return {
         **trained.facts(),
-        "test_images_seen": len(seen_in_training(trained.card.training, test.samples)),
         "test_images_left_out": list(test.left_out),
         "forms": agreement_of_forms(scores),
         "parity": [asdict(link) for link in proof.links],

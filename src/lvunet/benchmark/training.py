@@ -28,7 +28,7 @@ from lvunet.data.manifest import Split, write_splits
 from lvunet.data.registry import Sample, find_samples
 from lvunet.evaluate.evidence import write_json
 from lvunet.evaluate.provenance import provenance
-from lvunet.learn.config import TrainConfig
+from lvunet.learn.config import LOG, TrainConfig
 from lvunet.learn.loss import BCEDice
 from lvunet.learn.train import train
 from lvunet.model import LVUNet
@@ -82,7 +82,7 @@ def our_loop(folder: Path, samples: Sequence[Sample], run: Path) -> list[float]:
     write_splits(table, [Split("", "paper", 0, tuple(ids[:IMAGES]), tuple(ids[IMAGES:]), ())])
     config = TrainConfig(data=folder, dataset=str(table), out=run, weights=None, epochs=EPOCHS, batch_size=BATCH)
     train(config, progress_bar=False)
-    rows = (run / "metrics.csv").read_text(encoding="utf-8").splitlines()
+    rows = (run / LOG).read_text(encoding="utf-8").splitlines()
     column = rows[0].split(",").index("seconds")
     return [float(row.split(",")[column]) for row in rows[1:]]
 

@@ -39,8 +39,8 @@ def evaluate(
         output: Folder for scores.json, scores.md and report.html; with --all for the records of all runs.
         runs: Instead of a model, a folder: score each training run in it that has no record yet, show all records.
     """
-    chosen = {"--dataset": dataset, "--protocol": protocol, "--split-seed": split_seed, "--against": against}
-    given = [flag for flag, value in chosen.items() if value is not None] + ["--part"] * (part != "test")
+    flags = {"--dataset": dataset, "--protocol": protocol, "--split-seed": split_seed, "--against": against}
+    given = [flag for flag, value in flags.items() if value is not None] + ["--part"] * (part != "test")
     if runs:
         if model or given:
             raise ConfigError(f"--all takes no {model or given[0]}: a run is scored on the test part of its split.")
@@ -50,16 +50,33 @@ def evaluate(
     if not model:
         raise ConfigError("give a model to score, or --all and the folder of the training runs.")
 
-    from lvunet.data.selection import choose, seen_in_training, split_given
     from lvunet.runtime.segmenter import load
 
     segmenter, rival = load(model), load(against) if against else None
+    samples, split, seen = chosen(segmenter, data, part, (dataset, protocol, split_seed))
+    return _evaluate_one(segmenter, rival, samples, (dataset or data.resolve().name, split, seen), output)
+
+
+def chosen(
+    segmenter: "Segmenter", data: Path, part: Part, given: tuple[str | None, str | None, int | None]
+) -> "tuple[list[Sample], str, int]":
+    """Return the samples to score, the words for them, and how many were seen in training; tell of these.
+
+    `given` are data set, protocol and split seed, each by default as in the training. See `selection.unseen`.
+    """
+    from lvunet.data.selection import choose, seen_in_training, split_given, unseen
+
     trained = segmenter.card.training
-    samples, split = choose(data, None if part == "all" else part, *split_given(trained, dataset, protocol, split_seed))
+    samples, split = choose(data, None if part == "all" else part, *split_given(trained, *given))
+    if part == "test":
+        samples, left_out = unseen(trained, samples)
+        if left_out:
+            complain(f"left out, as seen in training too: {', '.join(left_out)}")
+        return samples, split, 0
     seen = seen_in_training(trained, samples)
-    if seen and part in ("test", "all"):
+    if seen and part == "all":
         complain(f"{len(seen)} of the {len(samples)} images were seen in training, such as {seen[0]}.")
-    return _evaluate_one(segmenter, rival, samples, (dataset or data.resolve().name, split, len(seen)), output)
+    return samples, split, len(seen)
 
 
 def _evaluate_one(

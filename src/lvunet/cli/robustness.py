@@ -5,7 +5,7 @@ from typing import Annotated
 
 from cyclopts import Parameter
 
-from lvunet.cli.evaluation import Part
+from lvunet.cli.evaluation import Part, chosen
 from lvunet.screen import complain, progress, say, show
 
 
@@ -29,20 +29,16 @@ def robustness(
         part: Which part of the split is scored; all scores every image of the folder.
         output: Folder for robustness.json and report.html.
     """
-    from lvunet.data.selection import choose, seen_in_training, split_given
     from lvunet.evaluate.evidence import write_json
     from lvunet.evaluate.page import write_page
     from lvunet.evaluate.robustness import CONDITIONS, page, table, under_corruptions
     from lvunet.runtime.segmenter import load
 
     segmenter = load(model)
-    trained = segmenter.card.training
-    samples, split = choose(data, None if part == "all" else part, *split_given(trained, dataset, protocol, split_seed))
-    if part in ("test", "all") and (seen := seen_in_training(trained, samples)):
-        complain(f"{len(seen)} of the {len(samples)} images were seen in training, such as {seen[0]}.")
+    samples, split, seen = chosen(segmenter, data, part, (dataset, protocol, split_seed))
     with progress("scoring", len(samples) * (1 + len(CONDITIONS))) as advance:
         name = dataset or data.resolve().name
-        found = under_corruptions(segmenter, samples, name, split, progress=lambda _: advance())
+        found = under_corruptions(segmenter, samples, (name, split, seen), progress=lambda _: advance())
     shown, scores = table(found), found.clean.scores
     show(shown.title, shown.head, shown.rows, shown.note)
     say(f"{len(scores.images)} images of {name}, {split}; {len(scores.unscored)} could not be scored")

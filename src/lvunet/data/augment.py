@@ -1,7 +1,7 @@
 """What may happen to a batch of images and masks in training, on the device where it lies.
 
-torchvision.transforms.v2 draws one set of parameters a call, so a batch would have to go image by image, by a loader
-process: 6 ms an image on the CPU, and no way to keep a GPU busy. Here each image of a batch has parameters of its own.
+torchvision.transforms.v2 draws one set of parameters a call, so a batch would have to go image by image; here each
+image of a batch has parameters of its own (docs/decisions/0004).
 """
 
 import math

@@ -1,7 +1,7 @@
 """Which samples a job works on: one part of a split of a folder, the same for training and for evaluation."""
 
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from hashlib import sha256
 from pathlib import Path
@@ -16,6 +16,7 @@ from lvunet.errors import ConfigError
 from lvunet.image import UInt8, find_images, read_image
 
 PICTURES = 12
+MOST_SEEN = 0.1  # of a test part, that are left out of it; CVC-ColonDB repeats 34 of its 380 images
 UNION = "+"
 ORIGIN = "lvunet: sha256 of the original "  # in the comment of a packed JPEG, before the hash
 
@@ -109,6 +110,21 @@ def seen_in_training(training: Mapping[str, Any], samples: Iterable[Sample]) -> 
     """Return the ids of the samples whose very file a model was trained or validated on, by its card's `training`."""
     seen = set(training.get("seen", ()))
     return [sample.id for sample in samples if image_hash(sample.image) in seen] if seen else []
+
+
+def unseen(training: Mapping[str, Any], samples: Sequence[Sample]) -> tuple[list[Sample], list[str]]:
+    """Return the samples of a test part that a model has not seen in training, and the ids of those that it has.
+
+    BUSI and CVC-ColonDB repeat images, so a random split has some on both sides. Raises `ConfigError` where more than
+    a tenth was seen: that is no test part of this model.
+    """
+    seen = seen_in_training(training, samples)
+    if len(seen) > MOST_SEEN * len(samples):
+        raise ConfigError(
+            f"{len(seen)} of the {len(samples)} test images, such as {seen[0]}, were seen in training: "
+            "this is no test. Score under the split that it was trained under, or every image all the same: --part all."
+        )
+    return [sample for sample in samples if sample.id not in set(seen)], seen
 
 
 def pictures(folder: Path | None, in_channels: int = 3) -> list[UInt8]:

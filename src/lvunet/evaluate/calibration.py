@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from lvunet.card import Card
 from lvunet.errors import EmptyInput
-from lvunet.evaluate.metrics import Mask, overlap_counts
+from lvunet.evaluate.metrics import Mask, dice, overlap_counts
 
 BINS = 15
 PIXELS = 4096  # drawn from each image, so that a large one counts no more than a small one
@@ -108,11 +108,9 @@ def fit_knots(soft: Values, dice: Values) -> tuple[tuple[float, float], ...]:
 
 def mean_dice(prediction: Mask, truth: Mask, classes: int) -> float:
     """Return the Dice of label masks (H, W), the mean over the classes, by the policy of `metrics`."""
-    dices = []
-    for label in range(1, max(classes, 2)):
-        shared, either = overlap_counts(prediction == label, truth == label)
-        dices.append(2 * shared / (shared + either) if either else 1.0)
-    return float(np.mean(dices))
+    counts = [overlap_counts(prediction == label, truth == label) for label in range(1, max(classes, 2))]
+    shared, either = np.array(counts).T
+    return float(dice(shared, shared + either).mean())
 
 
 def _fit_quality(card: Card, logits: Logits, truths: Mask) -> tuple[tuple[tuple[float, float], ...], float]:

@@ -21,7 +21,7 @@ from dataclasses import astuple, dataclass
 from typing import Any, Literal, Self, get_args
 
 import numpy as np
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 
 from lvunet.errors import MismatchedPair
 
@@ -78,8 +78,9 @@ def agreement(prediction: Mask, truth: Mask, tolerance_px: float = TOLERANCE_PX)
     )
 
 
-def dice(shared: NDArray[np.integer], total: NDArray[np.integer]) -> NDArray[np.float64]:
+def dice(shared: ArrayLike, total: ArrayLike) -> NDArray[np.float64]:
     """Return the Dice of pairs of masks from the pixels that both have and the sum of the pixels that each has."""
+    shared, total = np.asarray(shared), np.asarray(total)
     return np.where(total == 0, 1.0, 2 * shared / np.maximum(total, 1))
 
 

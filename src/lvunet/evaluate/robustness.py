@@ -92,6 +92,7 @@ class Robustness:
             "dataset": self.clean.dataset,
             "split": self.clean.split,
             "n": len(scores.images),
+            "seen_in_training": self.clean.seen,
             "intervals": self.clean.method,
             "clean": asdict(self.clean.intervals["dice"]),
             "mean_drop": asdict(self.mean_drop),
@@ -102,15 +103,19 @@ class Robustness:
 
 
 def under_corruptions(
-    segmenter: Segmenter, cases: Sequence[Case], dataset: str, split: str, *, progress: Progress | None = None
+    segmenter: Segmenter, cases: Sequence[Case], facts: tuple[str, str, int], *, progress: Progress | None = None
 ) -> Robustness:
-    """Score cases as they are, then under every condition; `progress` is called after each image. Raises as `score`."""
+    """Score cases as they are, then under every condition; `progress` is called after each image. Raises as `score`.
+
+    `facts` are data set, split, and how many of the cases the model has seen in training.
+    """
+    dataset, split, seen = facts
     clean = score(segmenter, cases, progress=progress)
     conditions = []
     for corruption, severity in CONDITIONS:
         scores = score(Corrupted(segmenter, corruption, severity), cases, progress=progress)
         conditions.append(Condition(corruption, severity, scores, paired_difference(clean, scores, "dice")))
-    return Robustness(Evaluation(clean, dataset, split, provenance()), tuple(conditions))
+    return Robustness(Evaluation(clean, dataset, split, provenance(), seen), tuple(conditions))
 
 
 def table(found: Robustness) -> Table:

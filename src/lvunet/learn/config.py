@@ -10,6 +10,9 @@ from lvunet.errors import ConfigError, did_you_mean
 from lvunet.learn.recipe import RECIPES
 from lvunet.learn.schedule import DeepTraining
 
+MANIFEST, LOG, LAST, BEST = "manifest.json", "metrics.csv", "last.ckpt", "best.safetensors"  # files of a run
+ARTEFACT = "model.onnx"
+
 
 class TrainConfig(BaseModel):
     """Everything that decides the result of a training run; the defaults are the preset `paper`."""

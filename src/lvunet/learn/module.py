@@ -15,12 +15,11 @@ from lvunet.card import Card
 from lvunet.data.augment import Batch
 from lvunet.errors import ConfigError, TrainingDiverged
 from lvunet.evaluate.metrics import dice
-from lvunet.learn.config import TrainConfig
+from lvunet.learn.config import BEST, TrainConfig
 from lvunet.learn.loss import imitation, loss_of
 from lvunet.learn.schedule import learning_rate, progress, slope
 from lvunet.model import LVUNet, PixelsToProbability, load_checkpoint, save_checkpoint
 
-BEST = "best.safetensors"
 LOG_COLUMNS = ("epoch", "train_loss", "val_dice", "slope", "learning_rate", "seconds")
 
 

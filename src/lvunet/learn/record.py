@@ -15,9 +15,8 @@ from lvunet.data.registry import Sample
 from lvunet.data.selection import image_hash
 from lvunet.errors import CheckpointError, ConfigError
 from lvunet.evaluate.provenance import provenance
-from lvunet.learn.config import TrainConfig
+from lvunet.learn.config import LAST, MANIFEST, TrainConfig
 
-MANIFEST, LAST = "manifest.json", "last.ckpt"
 DAMAGE = (OSError, EOFError, ValueError, LookupError, TypeError, AttributeError, RuntimeError, UnpicklingError)
 
 

@@ -30,9 +30,9 @@ from lvunet.fold.unfold import settle
 from lvunet.image import read_image
 from lvunet.learn.allocator import keep_freed_memory
 from lvunet.learn.calibrate import calibrate
-from lvunet.learn.config import TrainConfig
-from lvunet.learn.module import BEST, DeepTraining, EpochLog, KeepBest
-from lvunet.learn.record import MANIFEST, resumable, run_record, seen_images
+from lvunet.learn.config import ARTEFACT, BEST, LOG, MANIFEST, TrainConfig
+from lvunet.learn.module import DeepTraining, EpochLog, KeepBest
+from lvunet.learn.record import resumable, run_record, seen_images
 from lvunet.model import Constructor, LVUNet, load_checkpoint
 from lvunet.model.lvunet import pixel_statistic
 
@@ -110,8 +110,8 @@ def export(run: Run, config: TrainConfig) -> Path:
     validation = _parts(config)[1]["val"]
     images = [read_image(sample.image) for sample in validation[:: -(-len(validation) // PICTURES)]]
     network, card = load_checkpoint(run.best)
-    export_onnx(network, card, run.folder / "model.onnx", images)
-    return run.folder / "model.onnx"
+    export_onnx(network, card, run.folder / ARTEFACT, images)
+    return run.folder / ARTEFACT
 
 
 class Bar(RichProgressBar):
@@ -193,7 +193,7 @@ def _batches(
 
 
 def _trainer(config: TrainConfig, keep_best: KeepBest, progress_bar: bool) -> pl.Trainer:
-    callbacks: list[pl.Callback] = [keep_best, EpochLog(config.folder / "metrics.csv")]
+    callbacks: list[pl.Callback] = [keep_best, EpochLog(config.folder / LOG)]
     if config.ema:
         callbacks.append(WeightAveraging(multi_avg_fn=get_ema_multi_avg_fn(config.ema)))  # type: ignore[no-untyped-call]
     if progress_bar:
