@@ -36,6 +36,11 @@ class Evaluation:
         return {metric: score_interval(self.scores, metric) for metric in METRICS}
 
     @property
+    def caveat(self) -> str:
+        """What must be said of it wherever it is shown; nothing of a true test."""
+        return f" {self.seen} of them were seen in training: this is no test." if self.seen else ""
+
+    @property
     def method(self) -> str:
         """How the intervals were made, in a few words."""
         dice = self.intervals["dice"]
