@@ -182,7 +182,7 @@ class Clock:
     """
 
     def __init__(self, minutes: float) -> None:
-        self.begun, self.budget_s, self.interruptions = time.monotonic(), minutes * 60, 0
+        self.begun, self.budget_s, self.interruptions, self.stopping = time.monotonic(), minutes * 60, 0, False
         for number in (signal.SIGINT, signal.SIGTERM):
             signal.signal(number, self.interrupt)
 
@@ -196,11 +196,12 @@ class Clock:
 
     def starts(self) -> bool:
         """Whether a run may start."""
-        return not self.interruptions and self.spent_s() < LAST_STARTS * self.budget_s
+        return not (self.interruptions or self.stopping) and self.spent_s() < LAST_STARTS * self.budget_s
 
     def stops(self, notice_s: float) -> bool:
-        """Whether the runs, which need so long to end, must begin to."""
-        return self.interruptions > 0 or self.budget_s - self.spent_s() < notice_s
+        """Whether the runs, which need so long to end, must begin to; from then on none starts."""
+        self.stopping |= self.interruptions > 0 or self.budget_s - self.spent_s() < notice_s
+        return self.stopping
 
     def kills(self) -> bool:
         """Whether what has not ended is not waited for."""

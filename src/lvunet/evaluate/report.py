@@ -66,11 +66,10 @@ class Form:
 def evaluation_page(evaluation: Evaluation, more: Sequence[Block] = ()) -> Page:
     """Return the page of an evaluation; `more`, such as `pictures.galleries`, stands before the full table."""
     scores = evaluation.scores
-    seen = f" {evaluation.seen} of them were seen in training: this is no test." if evaluation.seen else ""
     return Page(
         title=f"{scores.model} on {evaluation.dataset}",
         lead=f"{len(scores.images)} images, split {evaluation.split}; each is scored by itself, at its own size."
-        + seen,
+        + evaluation.caveat,
         blocks=(
             headline(evaluation),
             summary(evaluation),

@@ -140,7 +140,8 @@ def page(found: Robustness, segmenter: Segmenter, cases: Sequence[Case]) -> Page
     clean = found.clean
     return Page(
         title=f"{clean.scores.model} on {clean.dataset}, under corruptions",
-        lead=f"{len(clean.scores.images)} images ({clean.split}), each spoilt in {len(CONDITIONS)} ways.",
+        lead=f"{len(clean.scores.images)} images ({clean.split}), each spoilt in {len(CONDITIONS)} ways."
+        + clean.caveat,
         blocks=(
             _headline(found),
             _charts(found),
