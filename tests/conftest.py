@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from lvunet import cli
-from lvunet.export import export_onnx
+from lvunet.export.onnx import export_onnx
 from lvunet.model import save_checkpoint
 from models import card_of, picture, trained_model
 

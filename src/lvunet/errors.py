@@ -11,6 +11,7 @@ LVUNetError
 ├── CheckpointError         a checkpoint that is corrupt, foreign or unsafe
 ├── ArtefactError           an exported model that is corrupt, foreign or edited
 ├── NotFoldable             a module whose re-parametrisation would not be exact
+├── ExportError             a converter that crashed, hung, or cannot do this network
 ├── ParityError             two forms of one model that compute different things
 ├── MissingPrediction       an image to be scored that no mask was given for
 ├── MissingDependency       an optional package that the asked-for job needs
@@ -63,6 +64,10 @@ class ArtefactError(LVUNetError):
 
 class NotFoldable(LVUNetError):
     """A module whose re-parametrisation would not be exact."""
+
+
+class ExportError(LVUNetError):
+    """A converter that crashed, hung, or cannot do this network."""
 
 
 class ParityError(LVUNetError):

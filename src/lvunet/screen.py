@@ -5,6 +5,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 
 from rich.console import Console
+from rich.markup import escape
 from rich.progress import Progress
 from rich.table import Table
 
@@ -28,7 +29,7 @@ def show(title: str, head: Sequence[str], rows: Sequence[Sequence[str]], note: s
     for place, column in enumerate(head):
         table.add_column(column, justify="left" if place == 0 or not column else "right", no_wrap=place == 0)
     for row in rows:
-        table.add_row(*row)
+        table.add_row(*map(escape, row))  # of a table in [brackets] rich would make a style
     out.print(table)
     if note:
         say(note)

@@ -185,8 +185,8 @@ def test_what_is_no_training_log_is_refused(tmp_path: Path, content: str | None)
 
 def test_parity_shows_each_link_of_an_export() -> None:
     links = (
-        Link("trained -> folded", 1e-4, 2.13e-5, 1.0, 0),
-        Link("folded -> artefact", 1e-4, 2e-4, 0.9987, 3),
+        Link("trained -> folded", 1e-4, 2.13e-5, 1.0, 0, 1e-7, 1.0),
+        Link("folded -> artefact", 1e-4, 2e-4, 0.9987, 3, 1e-6, 0.9999),
     )
     assert parity(links).rows == (
         ("trained -> folded", "2.1e-05", "1e-04", "holds", "1.0000"),

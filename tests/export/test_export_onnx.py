@@ -10,7 +10,7 @@ from safetensors.torch import load_file
 
 from lvunet.card import INTENDED_USE, Card
 from lvunet.errors import NotFoldable, OutputError, ParityError
-from lvunet.export import export_onnx
+from lvunet.export.onnx import export_onnx
 from lvunet.image import UInt8, read_image, resize
 from lvunet.model import LVUNet, import_original, state_sha256
 from lvunet.runtime.onnx_backend import OnnxSegmenter

@@ -12,7 +12,7 @@ from torch import Tensor
 
 from lvunet.data.phantom import KINDS, phantom
 from lvunet.errors import ArtefactError, ConfigError
-from lvunet.export import export_onnx
+from lvunet.export.onnx import export_onnx
 from lvunet.export.restore import initial
 from lvunet.fold.unfold import settle
 from lvunet.image import UInt8, find_images, read_image, resize

@@ -11,7 +11,7 @@ from lvunet.data.dataset import SegmentationData
 from lvunet.data.registry import find_samples
 from lvunet.data.selection import pictures
 from lvunet.errors import ConfigError
-from lvunet.export import export_onnx
+from lvunet.export.onnx import export_onnx
 from lvunet.fold import fold
 from lvunet.learn.config import TrainConfig
 from lvunet.learn.train import Run

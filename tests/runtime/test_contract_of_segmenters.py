@@ -13,7 +13,7 @@ from scipy.special import logit
 
 from lvunet.card import Card
 from lvunet.errors import ConfigError, InputError, UnreadableImage
-from lvunet.export import export_onnx
+from lvunet.export.onnx import export_onnx
 from lvunet.fold import fold
 from lvunet.image import encode_png
 from lvunet.model import LVUNet

@@ -90,7 +90,7 @@ class TestLoad:
 
     def test_another_suffix_is_refused(self, tmp_path: Path) -> None:
         (tmp_path / "model.pth").touch()
-        with pytest.raises(ConfigError, match=r"a model is an export \(\.onnx\) or a trained checkpoint"):
+        with pytest.raises(ConfigError, match=r"a model ends in \.onnx, \.safetensors, "):
             lvunet.load(tmp_path / "model.pth")
 
     def test_no_thread_is_not_enough(self, artefact: Path) -> None:

@@ -21,7 +21,8 @@ from lvunet.evaluate.evidence import Evaluation
 from lvunet.evaluate.intervals import paired_difference, score_interval
 from lvunet.evaluate.provenance import provenance
 from lvunet.evaluate.scoring import Scores, score
-from lvunet.export import ParityReport, export_onnx
+from lvunet.export.onnx import export_onnx
+from lvunet.export.parity import ParityReport
 from lvunet.fold import fold
 from lvunet.image import atomic_write, read_image
 from lvunet.learn.config import BEST, LOG, MANIFEST, TrainConfig

@@ -9,27 +9,32 @@ from collections.abc import Sequence
 from cyclopts import App, CycloptsError
 
 from lvunet.card import INTENDED_USE, VERSION
-from lvunet.cli import data, evaluation, model, robustness, training, weights
 from lvunet.errors import LVUNetError
 from lvunet.screen import complain
 
 app = App(name="lvunet", help=f"LV-UNet. {INTENDED_USE}", version=f"lvunet {VERSION}. {INTENDED_USE}")
-for command in (model.segment, training.train, evaluation.evaluate, model.export, model.benchmark, model.demo):
-    app.command(command)
-app.command(robustness.robustness)
-app.command(data.app)
-app.command(weights.app)
+for command in (
+    "model:segment",
+    "training:train",
+    "evaluation:evaluate",
+    "export:export",
+    "model:benchmark",
+    "model:demo",
+    "export:doctor",
+    "robustness:robustness",
+):
+    app.command(f"lvunet.cli.{command}")  # by its path: a command loads only what it needs itself
+for group in ("data", "weights"):
+    app.command(f"lvunet.cli.{group}:app", name=group)
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
     """Run a command line, by default that of the process, and exit."""
+    given = sys.argv[1:] if arguments is None else arguments
+    if not given or given[0].startswith("-"):
+        app.resolved_commands()  # the list of all commands has a sentence of each
     try:
-        code = app(
-            sys.argv[1:] if arguments is None else arguments,
-            exit_on_error=False,
-            print_error=False,
-            result_action="return_value",
-        )
+        code = app(given, exit_on_error=False, print_error=False, result_action="return_value")
     except CycloptsError as error:
         complain(_in_a_sentence(error))
         code = 2

@@ -1,15 +1,13 @@
-"""`lvunet segment`, `export`, `benchmark` and `demo`: a trained model at work."""
+"""`lvunet segment`, `benchmark` and `demo`: a trained model at work."""
 
 import sys
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated
 
 from cyclopts import Parameter
 
 from lvunet.errors import ConfigError
 from lvunet.screen import complain, progress, say, show
-
-Output = Annotated[Path, Parameter(name=["--output", "-o"])]
 
 
 def segment(
@@ -51,26 +49,6 @@ def segment(
                 complain(result.error)
     say(f"{done - failed} of {done} images segmented: {output}")
     return int(failed > 0)
-
-
-def export(model: Path, /, *, output: Output, to: Literal["onnx"] = "onnx", verify_on: Path | None = None) -> None:
-    """Fold a trained checkpoint and write it for a runtime, once it is proven to compute the same.
-
-    Args:
-        model: The .safetensors of a training run.
-        output: The file to write.
-        to: The target.
-        verify_on: Images for the proof, best your own: a folder. Default: phantoms.
-    """
-    from lvunet.data.selection import pictures
-    from lvunet.evaluate.report import parity
-    from lvunet.export.onnx import export_onnx
-    from lvunet.model import load_checkpoint
-
-    network, card = load_checkpoint(model)
-    table = parity(export_onnx(network, card, output, pictures(verify_on, card.in_channels)).links)
-    show(table.title, table.head, table.rows)
-    say(f"{to}: {output}, {output.stat().st_size / 1e6:.2f} MB")
 
 
 def benchmark(

@@ -24,7 +24,7 @@ from lvunet.data.registry import Sample
 from lvunet.data.selection import PICTURES, task
 from lvunet.errors import CheckpointError, ConfigError
 from lvunet.evaluate.evidence import write_json
-from lvunet.export import export_onnx
+from lvunet.export.onnx import export_onnx
 from lvunet.export.restore import initial
 from lvunet.fold.unfold import settle
 from lvunet.image import read_image

@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 from functools import cached_property
+from importlib import import_module
 from pathlib import Path
 from typing import Protocol
 
@@ -98,26 +99,45 @@ def checked(image: UInt8, card: Card) -> UInt8:
     return image
 
 
+@dataclass(frozen=True)
+class Backend:
+    """Where the function is that loads files of one suffix, and what to install where it is missing."""
+
+    module: str
+    load: str
+    extra: str
+
+
+BACKENDS = {
+    ".onnx": Backend("onnx_backend", "OnnxSegmenter", ""),
+    ".safetensors": Backend("torch_backend", "load_trained", "train"),
+    ".pt2": Backend("program_backend", "load_program", "train"),
+    ".xml": Backend("openvino_backend", "load_openvino", "openvino"),
+    ".pte": Backend("executorch_backend", "load_executorch", "executorch"),
+    ".tflite": Backend("litert_backend", "load_litert", "litert"),
+    ".param": Backend("ncnn_backend", "load_ncnn", "ncnn"),
+}
+
+
 def load(name_or_path: str | Path, threads: int | None = None) -> Segmenter:
-    """Return a model, ready to segment: an exported one (.onnx), a trained one (.safetensors), or one of the zoo.
+    """Return a model, ready to segment: an exported one, a trained one (.safetensors), or one of the zoo.
 
     `threads` is the number of CPU threads of one call, None for all cores. Raises `ConfigError` for a name that is
-    neither, `ArtefactError` and `CheckpointError` for a file that is not ours, `MissingDependency` without PyTorch.
+    neither, `ArtefactError` and `CheckpointError` for a file that is not ours, `MissingDependency` without its runtime.
     """
     if threads is not None and threads < 1:
         raise ConfigError(f"threads = {threads}: give at least 1, or None for all cores.")
     path = model_file(name_or_path)
-    if path.suffix == ".onnx":
-        from lvunet.runtime.onnx_backend import OnnxSegmenter
-
-        return OnnxSegmenter(path, threads)
-    if path.suffix == ".safetensors":
-        try:
-            from lvunet.runtime.torch_backend import load_trained
-        except ModuleNotFoundError as error:
-            raise MissingDependency(
-                f"{path} is a trained checkpoint and needs {error.name}: pip install 'lvunet[train]', "
-                "or load its export (.onnx)."
-            ) from error
-        return load_trained(path, threads)
-    raise ConfigError(f"{path}: a model is an export (.onnx) or a trained checkpoint (.safetensors).")
+    if path.suffix == ".mlpackage":
+        raise ConfigError(f"{path}: Core ML runs on Apple's systems only. Load another export of the model here.")
+    if path.suffix not in BACKENDS:
+        raise ConfigError(f"{path}: a model ends in {', '.join(BACKENDS)}.")
+    backend = BACKENDS[path.suffix]
+    try:
+        module = import_module(f"lvunet.runtime.{backend.module}")
+    except ModuleNotFoundError as error:
+        raise MissingDependency(
+            f"{path} needs {error.name}: pip install 'lvunet[{backend.extra}]', or load its export to .onnx."
+        ) from error
+    segmenter: Segmenter = getattr(module, backend.load)(path, threads)
+    return segmenter

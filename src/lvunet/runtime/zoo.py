@@ -51,7 +51,7 @@ def bundled(folder: Path = ZOO) -> dict[str, Bundled]:
 def model_file(name_or_path: str | Path, folder: Path = ZOO) -> Path:
     """Return the file of a model: a path as it is, or a model of the package; raises `ConfigError` for neither."""
     path = Path(name_or_path)
-    if path.is_file():
+    if path.is_file() or (path.suffix == ".mlpackage" and path.is_dir()):
         return path
     names = {model.stem: model for model in folder.glob("*.onnx")}
     if str(path) not in names:

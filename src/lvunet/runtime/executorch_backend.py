@@ -1,0 +1,27 @@
+"""ExecuTorch: PyTorch's runtime for phones and embedded devices, here with the kernels of XNNPACK."""
+
+from pathlib import Path
+from threading import Lock
+
+import torch
+from executorch.extension.pybindings.portable_lib import _unsafe_reset_threadpool
+from executorch.runtime import Runtime
+
+from lvunet.image import Float32, UInt8
+from lvunet.runtime.sidecar import read_sidecar
+from lvunet.runtime.square import SquareSegmenter
+
+
+def load_executorch(path: Path, threads: int | None = None) -> SquareSegmenter:
+    """Return the model of a .pte file; `threads` holds for all of ExecuTorch in this process."""
+    card = read_sidecar(path)
+    if threads is not None:
+        _unsafe_reset_threadpool(threads)
+    method, alone = Runtime.get().load_program(path).load_method("forward"), Lock()
+
+    def run(image: UInt8) -> Float32:
+        with alone:  # the answer lies in memory of the method until its next call
+            answer: Float32 = method.execute([torch.from_numpy(image)])[0].numpy().copy()
+        return answer
+
+    return SquareSegmenter(card, run)

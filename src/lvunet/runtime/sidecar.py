@@ -1,0 +1,67 @@
+"""The sidecar of an artefact whose format has no room for a card: what it is, and the hashes of its files.
+
+model.pte, model.pte.json = {"format": 1, "card": {...}, "sha256": {"model.pte": "..."}}
+"""
+
+import json
+from collections.abc import Sequence
+from hashlib import file_digest
+from pathlib import Path
+
+from lvunet.card import Card
+from lvunet.errors import ArtefactError, CheckpointError
+from lvunet.image import atomic_write
+
+FORMAT = 1
+
+
+def sidecar(path: Path) -> Path:
+    """Return the path of the sidecar of an artefact."""
+    return path.with_name(f"{path.name}.json")
+
+
+def write_sidecar(path: Path, card: Card, companions: Sequence[Path] = ()) -> None:
+    """Write the card and the SHA-256 of an artefact, a file or a folder, and of the files that belong to it."""
+    stored = {
+        "format": FORMAT,
+        "card": json.loads(card.to_json()),
+        "sha256": {name: _sha256(path.parent / name) for name in _names(path, companions)},
+    }
+    with atomic_write(sidecar(path)) as partial:
+        partial.write_text(json.dumps(stored, indent=1) + "\n", encoding="utf-8")
+
+
+def read_sidecar(path: Path) -> Card:
+    """Return the card of an artefact once its files are proven to be those that were exported.
+
+    Raises `ArtefactError` without a sidecar, for one of a newer version, and for files that were changed since.
+    """
+    beside, again = sidecar(path), "Export it again, or copy it anew with all its files."
+    try:
+        stored = json.loads(beside.read_text(encoding="utf-8"))
+        if stored["format"] > FORMAT:
+            raise ArtefactError(f"{beside} is of format {stored['format']}: made by a newer lvunet? Upgrade it.")
+        hashes = dict(stored["sha256"])
+        card = Card.from_json(json.dumps(stored["card"]))
+    except FileNotFoundError as error:
+        raise ArtefactError(f"{path} has no {beside.name} beside it, which says what it is. {again}") from error
+    except (OSError, ValueError, TypeError, LookupError, CheckpointError) as error:
+        raise ArtefactError(f"{beside} cannot be read: {error}. {again}") from error
+    for name, digest in hashes.items():
+        found = path.parent / name
+        if not found.is_file() or _sha256(found) != digest:
+            raise ArtefactError(f"{found} is not the file that was exported: missing, edited or damaged. {again}")
+    if path.name not in {name.split("/")[0] for name in hashes}:
+        raise ArtefactError(f"{beside} says nothing about {path.name}. {again}")
+    return card
+
+
+def _names(path: Path, companions: Sequence[Path]) -> list[str]:
+    """The files of an artefact, relative to its folder."""
+    inside = sorted(file for file in path.rglob("*") if file.is_file()) if path.is_dir() else [path]
+    return [file.relative_to(path.parent).as_posix() for file in (*inside, *companions)]
+
+
+def _sha256(path: Path) -> str:
+    with path.open("rb") as file:
+        return file_digest(file, "sha256").hexdigest()
