@@ -113,7 +113,6 @@ DIFFERENCE = ("20", "+0.1000 (0.1000 to 0.1000)", "yes")
         {"seed": 1},
         {"split": "grouped-0 test"},
         {"dataset": "cvc-clinicdb"},
-        {"training": trained(size=192)},
         {"training": trained(dataset="kvasir-seg+cvc-clinicdb")},
     ],
 )
@@ -129,6 +128,11 @@ def test_what_went_on_from_a_model_is_compared_and_says_so() -> None:
         (row,) = comparisons([tuned, other]).rows
         assert row[1] == f"tuned (from isic2016) - {other['recipe']}"
     assert standings([tuned]).rows[0][PLACE["recipe"]] == "tuned (from isic2016)"
+
+
+def test_another_size_of_image_is_compared_and_says_so() -> None:
+    (row,) = comparisons([record_of(HIGH, recipe="ours", training=trained(size=384)), record_of(LOW)]).rows
+    assert row[1] == "ours (at 384 px) - paper"
 
 
 def test_a_run_on_several_sets_names_them_and_is_compared_with_its_like() -> None:

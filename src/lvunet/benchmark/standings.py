@@ -6,6 +6,7 @@ from itertools import groupby
 from pathlib import Path
 from typing import Any
 
+from lvunet.card import Card
 from lvunet.data.registry import DATASETS, GOAL_SOURCE, PUBLISHED_SOURCE, DataSet
 from lvunet.data.selection import UNION
 from lvunet.errors import ConfigError, MismatchedPair
@@ -73,8 +74,8 @@ def comparisons(records: Iterable[Record]) -> Table:
     """Return a row for each recipe that has the budget and the seed of another: the paired difference in Dice.
 
     It is to the recipe "paper", or where that lacks to the first by name. A budget is the data set, its split, all
-    sets trained on, size, epochs and images seen; what a model went on from stands behind its recipe. Where a pair
-    has several seeds, one more row pools them. The note names pairs that were trained with different code.
+    sets trained on, epochs and images seen; what a model went on from stands behind its recipe, and a size of image
+    other than the paper's, which costs more time in training and in use. Where a pair has several seeds, one more row pools them. The note names pairs that were trained with different code.
     """
     pairs = sorted(_pairs(records), key=_same_pair)
     rows = []
@@ -117,8 +118,7 @@ def _pairs(records: Iterable[Record]) -> Iterator[Pair]:
 
 
 def _budget(record: Record) -> tuple[Any, ...]:
-    size = record["training"]["config"]["size"]
-    return record["dataset"], record["split"], _trained_on(record), record["epochs"], size, record["images_seen"]
+    return record["dataset"], record["split"], _trained_on(record), record["epochs"], record["images_seen"]
 
 
 def _budget_and_seed(record: Record) -> tuple[Any, ...]:
@@ -154,7 +154,9 @@ def _recipes(pair: Pair) -> str:
 def _recipe(record: Record) -> str:
     """Return the recipe, and what else it was trained on and went on from: `tuned (from kvasir-seg)`."""
     sets, before = _trained_on(record), record["training"].get("before")
+    size = record["training"]["config"]["size"]
     words = [f"trained on {sets}"] if UNION in sets else []
+    words += [f"at {size} px"] if size != Card().size else []
     words += [f"from {before['name']}"] if before else []
     return f"{record['recipe']} ({', '.join(words)})" if words else str(record["recipe"])
 
