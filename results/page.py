@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from results.across import robustness
+from results.runtimes import runtimes
 from results.section import Section, counted, difference, found, interval_of, score
 
 from lvunet.benchmark.standings import Record, comparisons, read_records, standings
@@ -30,7 +31,7 @@ KEPT = ("100%", "90%", "80%", "50%")
 
 def sections(results: Path) -> list[Section]:
     """Return the sections that have files in the folder `results`."""
-    made = (make(results) for make in (accuracy, recipe_search, robustness, quality, peers, leaks))
+    made = (make(results) for make in (accuracy, recipe_search, robustness, quality, peers, runtimes, leaks))
     return [section for section in made if section.shown]
 
 

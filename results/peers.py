@@ -23,12 +23,12 @@ from cyclopts import App
 from torch import nn
 
 from lvunet.benchmark.forms import count
-from lvunet.benchmark.latency import Latency, measure
 from lvunet.benchmark.peers import LVUNET, PEERS, constructor, initialised, usable
 from lvunet.card import Card
 from lvunet.data.selection import choose
 from lvunet.evaluate.evidence import Evaluation, write_json
 from lvunet.evaluate.intervals import Interval, mean_interval
+from lvunet.evaluate.latency import Latency, measure
 from lvunet.evaluate.provenance import provenance
 from lvunet.evaluate.scoring import score
 from lvunet.export.onnx import to_onnx

@@ -35,6 +35,8 @@ TORCH_FREE = [
     "lvunet.cli.weights",
     "lvunet.runtime.onnx_backend",
     "lvunet.runtime.batch",
+    "lvunet.runtime.video",
+    "lvunet.cli.video",
     "lvunet.runtime.sidecar",
     "lvunet.runtime.square",
     "lvunet.export.targets",

@@ -34,6 +34,9 @@ def test_a_model_segments_in_an_environment_without_torch(artefact: Path, tmp_pa
     lvunet = tmp_path / "venv" / "bin" / "lvunet"
     assert "1 of 1" in run(lvunet, "segment", tmp_path / "image.png", "-m", artefact, "-o", tmp_path / "out")
     assert "CVC-ColonDB" in run(lvunet, "data", "list")
-    refused = subprocess.run([lvunet, "train"], capture_output=True, text=True, check=False)
-    assert refused.returncode == 2
-    assert "pip install 'lvunet[train]'" in refused.stderr
+    assert "runs; to export: pip install 'lvunet[train]'" in run(lvunet, "doctor")
+    to_openvino = ("export", "polyp", "--to", "openvino", "-o", tmp_path / "exported")
+    for command, extra in ((("train",), "train"), (to_openvino, "openvino")):
+        refused = subprocess.run([lvunet, *command], capture_output=True, text=True, check=False)
+        assert refused.returncode == 2
+        assert f"pip install 'lvunet[{extra}]'" in refused.stderr

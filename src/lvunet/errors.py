@@ -12,6 +12,7 @@ LVUNetError
 ├── ArtefactError           an exported model that is corrupt, foreign or edited
 ├── NotFoldable             a module whose re-parametrisation would not be exact
 ├── ExportError             a converter that crashed, hung, or cannot do this network
+├── QuantizationRefused     a model of fewer bits that costs more than it saves
 ├── ParityError             two forms of one model that compute different things
 ├── MissingPrediction       an image to be scored that no mask was given for
 ├── MissingDependency       an optional package that the asked-for job needs
@@ -68,6 +69,10 @@ class NotFoldable(LVUNetError):
 
 class ExportError(LVUNetError):
     """A converter that crashed, hung, or cannot do this network."""
+
+
+class QuantizationRefused(LVUNetError):
+    """A model of fewer bits that costs more than it saves."""
 
 
 class ParityError(LVUNetError):

@@ -125,15 +125,22 @@ def overlay(image: UInt8, mask: UInt8, opacity: float = 0.45) -> UInt8:
     """Return the image (H, W, 3) with every label above 0 filled in its colour and outlined; an empty mask: a copy."""
     if image.shape != (*mask.shape, 3):
         raise InputError(f"overlay of a mask {mask.shape} on an image {image.shape}: give (H, W) and (H, W, 3).")
-    reach = ImageFilter.BoxBlur(max(1, round(min(mask.shape) / 350)))
-    painted = Image.fromarray(image)
+    reach = max(1, round(min(mask.shape) / 350))
+    painted = image.copy()
     for label in range(1, int(mask.max(initial=0)) + 1):
         inside = (mask == label).astype(np.uint8)
-        nearby = np.asarray(Image.fromarray(inside * 255).filter(reach))
+        left, top, right, bottom = Image.fromarray(inside).getbbox() or (0, 0, 0, 0)
+        if right == 0:
+            continue
+        around = slice(max(top - reach, 0), bottom + reach), slice(max(left - reach, 0), right + reach)
+        inside = inside[around]
+        nearby = np.asarray(Image.fromarray(inside * 255).filter(ImageFilter.BoxBlur(reach)))
         contour = (nearby > 0) & (nearby < 255)
         paint = np.where(contour, np.uint8(255), inside * np.uint8(round(255 * opacity)))
-        painted.paste(COLOURS[(label - 1) % len(COLOURS)], mask=Image.fromarray(paint))
-    return _by_rows(painted, np.asarray)
+        part = Image.fromarray(painted[around])
+        part.paste(COLOURS[(label - 1) % len(COLOURS)], mask=Image.fromarray(paint))
+        painted[around] = np.asarray(part)
+    return painted
 
 
 def encode_png(array: UInt8) -> bytes:

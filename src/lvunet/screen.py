@@ -23,11 +23,11 @@ def complain(message: str) -> None:
     err.print(f"lvunet: {message}", style="red", markup=False, soft_wrap=True)
 
 
-def show(title: str, head: Sequence[str], rows: Sequence[Sequence[str]], note: str = "") -> None:
-    """Print a table; the first column is words, the others numbers."""
+def show(title: str, head: Sequence[str], rows: Sequence[Sequence[str]], note: str = "", *, words: int = 1) -> None:
+    """Print a table; so many columns are words, the others numbers."""
     table = Table(title=title, title_justify="left", title_style="bold", box=None, pad_edge=False)
     for place, column in enumerate(head):
-        table.add_column(column, justify="left" if place == 0 or not column else "right", no_wrap=place == 0)
+        table.add_column(column, justify="left" if place < words or not column else "right", no_wrap=place == 0)
     for row in rows:
         table.add_row(*map(escape, row))  # of a table in [brackets] rich would make a style
     out.print(table)

@@ -1,5 +1,5 @@
 """Measures how fast models are."""
 
-from lvunet.benchmark.latency import Latency, measure, record
+from lvunet.evaluate.latency import Latency, measure, record
 
 __all__ = ["Latency", "measure", "record"]

@@ -1,7 +1,6 @@
 """What folding and exporting are worth: one network as it was trained, as it is deployed, and in ONNX Runtime."""
 
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -11,10 +10,9 @@ import torch
 from torch import nn
 from torch.utils.flop_counter import FlopCounterMode
 
-from lvunet.benchmark.latency import Latency, measure
 from lvunet.card import Card
 from lvunet.data.selection import pictures
-from lvunet.errors import ConfigError
+from lvunet.evaluate.latency import Latency, measure, torch_threads
 from lvunet.evaluate.report import Form
 from lvunet.export.onnx import export_onnx
 from lvunet.fold import fold
@@ -77,7 +75,7 @@ def compare_forms(model: LVUNet, card: Card, artefact: Path, threads: int = 1, r
     }
     exported = OnnxSegmenter(artefact, threads)
     candidates[ONNX] = lambda: exported(image)
-    with _torch_threads(threads):
+    with torch_threads(threads):
         latencies = measure(candidates, threads=threads, baseline=TRAINED, rounds=rounds)
     trained_costs, folded_costs = count(model, pixels), count(folded, pixels)
     costs = {name: trained_costs if name == TRAINED else folded_costs for name in candidates}
@@ -102,18 +100,6 @@ def _call(network: nn.Module, batch: torch.Tensor) -> Callable[[], object]:
             return network(batch)
 
     return call
-
-
-@contextmanager
-def _torch_threads(threads: int) -> Iterator[None]:
-    if threads < 1:
-        raise ConfigError(f"threads = {threads}: give at least 1.")
-    before = torch.get_num_threads()
-    torch.set_num_threads(threads)
-    try:
-        yield
-    finally:
-        torch.set_num_threads(before)
 
 
 def measure_forms(checkpoint: Path | None, threads: int = 1, rounds: int = 30) -> FormCosts:

@@ -75,7 +75,8 @@ def comparisons(records: Iterable[Record]) -> Table:
 
     It is to the recipe "paper", or where that lacks to the first by name. A budget is the data set, its split, all
     sets trained on, epochs and images seen; what a model went on from stands behind its recipe, and a size of image
-    other than the paper's, which costs more time in training and in use. Where a pair has several seeds, one more row pools them. The note names pairs that were trained with different code.
+    other than the paper's, which costs more time in training and in use. Where a pair has several seeds, one more row
+    pools them. The note names pairs that were trained with different code.
     """
     pairs = sorted(_pairs(records), key=_same_pair)
     rows = []

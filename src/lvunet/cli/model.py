@@ -1,4 +1,4 @@
-"""`lvunet segment`, `benchmark` and `demo`: a trained model at work."""
+"""`lvunet segment` and `demo`: a trained model at work."""
 
 import sys
 from pathlib import Path
@@ -7,7 +7,7 @@ from typing import Annotated
 from cyclopts import Parameter
 
 from lvunet.errors import ConfigError
-from lvunet.screen import complain, progress, say, show
+from lvunet.screen import complain, progress, say
 
 
 def segment(
@@ -17,16 +17,17 @@ def segment(
     overlays: bool = False,
     workers: int | None = None,
 ) -> int:
-    """Outline a structure in images: one mask a file, and a table of areas.
+    """Outline a structure in images or a video: one mask a file or frame, or one video, and a table of areas.
 
     Args:
-        inputs: Images, folders (searched through), globs; a single - reads an image from standard input.
+        inputs: Images, folders (searched through), globs; one video or camera (/dev/video0); - reads standard input.
         model: A model of the zoo by name, an exported .onnx, or a trained .safetensors.
         output: Folder for the masks (PNG, at the size of their images) and areas.csv; - writes to standard output.
-        overlays: Also write pictures with the outline drawn in.
+            Of a video also a video (.mp4, .mov, .mkv) with the outline drawn in; its areas go beside it.
+        overlays: Also write pictures, or of a video one, with the outline drawn in.
         workers: Images at a time, one thread each; default: one a core.
     """
-    from lvunet.evaluate.provenance import machine
+    from lvunet.cli.video import is_video, segment_video
     from lvunet.image import find_images
     from lvunet.runtime.batch import segment_files
     from lvunet.runtime.segmenter import load
@@ -37,46 +38,20 @@ def segment(
         raise ConfigError(f"segment has no flag {mistyped}; lvunet segment --help lists them.")
     if workers is not None and workers < 1:
         raise ConfigError(f"--workers {workers}: give at least 1.")
-    segmenter = load(model, threads=1)
     if output.suffix.lower() == ".png":
         raise ConfigError(f"-o {output}: give a folder; the masks keep the names of their images.")
+    if is_video(inputs, output):
+        return segment_video(inputs, model, output, overlays, workers)
+    segmenter = load(model, threads=1)
     done, failed, drawn = 0, 0, output / "overlays" if overlays else None
     with progress("segmenting", len(find_images(inputs))) as advance:
-        for result in segment_files(segmenter, inputs, output, drawn, workers or machine().cores):
+        for result in segment_files(segmenter, inputs, output, drawn, workers):
             advance()
             done, failed = done + 1, failed + bool(result.error)
             if result.error:
                 complain(result.error)
     say(f"{done - failed} of {done} images segmented: {output}")
     return int(failed > 0)
-
-
-def benchmark(
-    model: Path | None = None,
-    /,
-    *,
-    threads: int = 1,
-    rounds: int = 30,
-    json_file: Annotated[Path | None, Parameter(name="--json")] = None,
-) -> None:
-    """Measure the trained form, the folded form and ONNX against each other, in one alternating run.
-
-    Args:
-        model: The .safetensors of a training run; default: a new network, whose speed is the same.
-        threads: Threads of each candidate.
-        json_file: Where to write the numbers with machine and commit.
-    """
-    from lvunet.benchmark.forms import measure_forms
-    from lvunet.benchmark.latency import record
-    from lvunet.evaluate.evidence import write_json
-    from lvunet.evaluate.provenance import provenance
-    from lvunet.evaluate.report import forms
-
-    costs = measure_forms(model, threads, rounds)
-    table = forms(costs.rows(), costs.workload)
-    show(table.title, table.head, table.rows, table.note)
-    if json_file:
-        write_json(json_file, record(costs.latencies, costs.workload, provenance()))
 
 
 def demo(

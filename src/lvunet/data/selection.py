@@ -127,17 +127,25 @@ def unseen(training: Mapping[str, Any], samples: Sequence[Sample]) -> tuple[list
     return [sample for sample in samples if sample.id not in set(seen)], seen
 
 
-def pictures(folder: Path | None, in_channels: int = 3) -> list[UInt8]:
-    """Return up to 12 images, spread evenly over a folder, or phantoms of several sizes where None is given.
+def held_out(folder: Path, training: Mapping[str, Any]) -> list[Sample]:
+    """Return the samples with masks of a folder that a model was not trained on; none if it has no masks."""
+    if not (folder / "masks").is_dir():
+        return []
+    seen = set(seen_in_training(training, samples := find_samples(folder)))
+    return [sample for sample in samples if sample.masks and sample.id not in seen]
+
+
+def pictures(folder: Path | None, in_channels: int = 3, at_most: int = PICTURES) -> list[UInt8]:
+    """Return images spread evenly over a folder, or phantoms of several sizes where None is given.
 
     They are (H, W, 3), or (H, W, n) for a network of other than 1 or 3 channels: their colours, repeated in turn.
     """
     if folder is None:
         sizes = ((256, 256), (333, 250), (352, 352), (97, 140))
-        images = [phantom(KINDS[k % len(KINDS)], k, sizes[k % len(sizes)])[0] for k in range(PICTURES)]
+        images = [phantom(KINDS[k % len(KINDS)], k, sizes[k % len(sizes)])[0] for k in range(at_most)]
     else:
-        files = find_images([folder])
-        spread = np.linspace(0, len(files) - 1, min(PICTURES, len(files))).astype(int)
+        files = find_images([inside if (inside := folder / "images").is_dir() else folder])  # not the masks beside it
+        spread = np.linspace(0, len(files) - 1, min(at_most, len(files))).astype(int)
         images = [read_image(files[k]) for k in spread]
     colours = np.arange(3 if in_channels == 1 else in_channels) % 3
     return [np.ascontiguousarray(image[:, :, colours]) for image in images]

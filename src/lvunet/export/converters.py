@@ -2,9 +2,8 @@
 
 import os
 from collections.abc import Callable, Mapping
-from copy import deepcopy
 from pathlib import Path
-from typing import cast
+from typing import Any
 
 import onnx
 import torch
@@ -12,9 +11,9 @@ from torch import nn
 
 from lvunet.errors import ConfigError
 from lvunet.export.deployed import Deployed, graph
+from lvunet.export.forms import blur_after_nearest
 from lvunet.export.onnx import to_onnx
 from lvunet.export.targets import TargetName
-from lvunet.model import LVUNet
 
 
 def onnx_file(network: nn.Module, deployed: Deployed, path: Path) -> None:
@@ -26,37 +25,32 @@ def openvino_file(network: nn.Module, deployed: Deployed, path: Path) -> None:
     """OpenVINO's .xml and .bin."""
     import openvino as ov
 
-    ov.save_model(ov.convert_model(graph(deployed, deployed.image)), path, compress_to_fp16=False)
+    ov.save_model(openvino_model(deployed), path, compress_to_fp16=False)
+
+
+def openvino_model(deployed: Deployed) -> Any:
+    """Return the network as an OpenVINO model of fixed shape, in the forms that it is fast at.
+
+    A batch that may vary costs 15 % (2026-11-23).
+    """
+    import openvino as ov
+
+    model = ov.convert_model(graph(deployed.with_strip_head(), deployed.image))
+    model.reshape(list(deployed.image.shape))
+    for node in model.get_ordered_ops():
+        if node.get_type_name() == "Interpolate":
+            node.output(0).replace(blur_after_nearest(node.input_value(0)))
+    model.validate_nodes_and_infer_types()
+    return model
 
 
 def executorch_file(network: nn.Module, deployed: Deployed, path: Path) -> None:
-    """ExecuTorch's .pte, lowered to XNNPACK.
-
-    Its delegate mistakes an output of one channel for another layout (executorch 1.5.1), so the head gives its only
-    class twice, and the second is cut off.
-    """
+    """ExecuTorch's .pte, lowered to XNNPACK, which mistakes an output of one channel for another layout (1.5.1)."""
     from executorch.backends.xnnpack.partition.xnnpack_partitioner import XnnpackPartitioner
     from executorch.exir import to_edge_transform_and_lower
 
-    network_of_many = _Twice(deployed) if deployed.card.classes == 1 else deployed
-    lowered = to_edge_transform_and_lower(graph(network_of_many, deployed.image), partitioner=[XnnpackPartitioner()])
-    path.write_bytes(lowered.to_executorch().buffer)
-
-
-class _Twice(nn.Module):
-    """The probability of one class, out of a head that computes it twice."""
-
-    def __init__(self, deployed: Deployed) -> None:
-        super().__init__()
-        self.deployed = deepcopy(deployed)
-        head = cast(LVUNet, self.deployed.planes.network).head
-        once = cast(nn.Conv2d, head[1])
-        head[1] = nn.Conv2d(once.in_channels, 2, 1)
-        head[1].load_state_dict({name: torch.cat([tensor, tensor]) for name, tensor in once.state_dict().items()})
-
-    def forward(self, image: torch.Tensor) -> torch.Tensor:
-        probability: torch.Tensor = self.deployed(image)
-        return probability[:, :1]  # (1, 1, size, size)
+    program = graph(deployed.with_strip_head(), deployed.image)
+    path.write_bytes(to_edge_transform_and_lower(program, partitioner=[XnnpackPartitioner()]).to_executorch().buffer)
 
 
 def litert_file(network: nn.Module, deployed: Deployed, path: Path) -> None:
@@ -71,9 +65,9 @@ def ncnn_file(network: nn.Module, deployed: Deployed, path: Path) -> None:
     import pnnx
 
     os.chdir(path.parent)  # pnnx writes some of its files to where it was started
-    pnnx.export(deployed.planes, str(path.with_suffix(".pt")), (deployed.pixels,), fp16=False)
+    pnnx.export(deployed.planes, "model.pt", (deployed.pixels,), fp16=False)
     for suffix in (".param", ".bin"):
-        path.with_suffix(f".ncnn{suffix}").replace(path.with_suffix(suffix))
+        Path(f"model.ncnn{suffix}").replace(path.with_suffix(suffix))
 
 
 def coreml_file(network: nn.Module, deployed: Deployed, path: Path) -> None:

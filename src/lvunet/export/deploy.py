@@ -1,58 +1,61 @@
 """One model to many targets: each converted and proven in a process of its own; all of them are kept, or none."""
 
-import shutil
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
+from typing import Protocol
 
 import numpy as np
 
 from lvunet.card import Card
 from lvunet.errors import ConfigError, EmptyInput, OutputError
-from lvunet.export.parity import TRAINED_TO_FOLDED, Link, compare
+from lvunet.export.parity import TRAINED_TO_FOLDED, compare
 from lvunet.export.process import Job, run
+from lvunet.export.proof import Artefact, Deployment, write_proof
 from lvunet.export.restore import initial
-from lvunet.export.targets import Target, target
+from lvunet.export.targets import Precision, Target, wanted
 from lvunet.fold import fold
 from lvunet.image import UInt8
 from lvunet.model import LVUNet, state_sha256
 from lvunet.runtime.sidecar import sidecar
 from lvunet.runtime.torch_backend import TorchSegmenter
 
+CALIBRATION = "calibration.npz"
 LIMIT_S = 600.0  # the slowest converter takes 30 s on a quiet core
 
 
-@dataclass(frozen=True)
-class Artefact:
-    """An exported model: where it is, and how it compares with the folded network; not where it cannot run here."""
-
-    target: str
-    path: Path
-    size_bytes: int  # with its companions
-    link: Link | None
-    median_ms: float | None  # of one square image, one thread
+class Sample(Protocol):
+    """An image with its masks, as `data.registry` finds them."""
 
     @property
-    def executed(self) -> bool:
-        """Whether the artefact was run here."""
-        return self.link is not None
+    def id(self) -> str: ...
+    @property
+    def image(self) -> Path: ...
+    @property
+    def masks(self) -> Sequence[Path]: ...
+    @property
+    def group(self) -> str: ...
 
 
 @dataclass(frozen=True)
-class Deployment:
-    """The chain trained - folded - artefacts of one model, proven on so many images."""
+class FewerBits:
+    """Another precision than fp32, the images (H, W, C) to calibrate it on, and the cases to judge it on.
 
-    card: Card
-    images: int
-    folding: Link
-    artefacts: tuple[Artefact, ...]
+    int8 needs images to calibrate on; without cases, each with its masks, the masks of the float form are the truth.
+    `force` keeps what is not worth having.
+    """
 
-    @property
-    def links(self) -> tuple[Link, ...]:
-        """All links of the chain."""
-        return (self.folding, *(artefact.link for artefact in self.artefacts if artefact.link))
+    precision: Precision
+    calibration: Sequence[UInt8] = ()
+    cases: Sequence[Sample] = ()
+    force: bool = False
+
+    def __post_init__(self) -> None:
+        """Refuse int8 without calibration."""
+        if self.precision == "int8" and not self.calibration:
+            raise ConfigError("int8 is calibrated on images like those that it will see: --calibrate-on FOLDER.")
 
 
 def deploy(
@@ -61,38 +64,45 @@ def deploy(
     output: Path,
     images: Sequence[UInt8],
     *,
+    fewer: FewerBits | None = None,
     limit_s: float = LIMIT_S,
     done: Callable[[], None] = lambda: None,
 ) -> Deployment:
     """Export a trained model, or one of the zoo, to targets, and prove each on images (H, W, C).
 
-    `output` is a folder, or for one target a file of its suffix. `done` is called after each target. Raises
-    `MissingDependency` before anything starts, `ExportError` for a converter that crashes or takes longer than
-    `limit_s`, `ParityError` for a link that does not hold, `OutputError`; then no artefact is left.
+    `output` is a folder, which gets the proof too, or for one target a file of its suffix. `fewer` is for another
+    precision than fp32. `done` is called after each target. Raises `MissingDependency` before anything starts,
+    `ExportError` for a converter that crashes or takes longer than `limit_s`, `ParityError` for a link that does not
+    hold, `QuantizationRefused` for bits that are not worth it, `OutputError`; then nothing is written.
     """
-    targets = [target(name) for name in dict.fromkeys(names)]
-    for each in targets:
-        each.needed()
+    targets = wanted(names, fewer.precision if fewer else "fp32")
     if not images:
         raise EmptyInput("an export needs at least one image to prove it on; real ones prove most.")
     network, card = initial(source)
     card = _described(network, card)
-    folding = compare(
-        "trained -> folded", TorchSegmenter(network.eval(), card), TorchSegmenter(fold(network), card), images,
-        TRAINED_TO_FOLDED,
-    )  # fmt: skip
+    places = _places(output, targets, f"{card.name}-{fewer.precision}" if fewer else card.name)
+    folder = places[targets[0].name].parent
+    trained, folded = TorchSegmenter(network.eval(), card), TorchSegmenter(fold(network), card)
+    folding = compare("trained -> folded", trained, folded, images, TRAINED_TO_FOLDED)
     folding.demand()
-    folder, names_of = _places(output, targets, card)
     with _scratch(folder) as scratch:
         np.savez(scratch / "images.npz", *images)
-        artefacts = []
-        for each in targets:
-            artefacts.append(_converted(str(source), each, scratch / names_of[each.name], card, limit_s))
+        if fewer and fewer.calibration:
+            np.savez(scratch / CALIBRATION, *fewer.calibration)
+        artefacts, files = [], []
+        for target in targets:
+            path = scratch / target.name / places[target.name].name  # alone: converters leave other files behind
+            path.parent.mkdir()
+            made = _files(path, target)
+            artefacts.append(_converted(_job(str(source), target, path, card, fewer), target, fewer, limit_s))
+            files += made if target.inside else [*made, sidecar(path)]
             done()
-        kept = tuple(replace(artefact, path=folder / artefact.path.name) for artefact in artefacts)
-        for artefact, wanted in zip(artefacts, targets, strict=True):
-            _keep(artefact.path, wanted, folder)
-    return Deployment(card, len(images), folding, kept)
+        kept = tuple(replace(artefact, path=places[artefact.target]) for artefact in artefacts)
+        deployment = Deployment(card, len(images), folding, kept)
+        if folder == output:
+            files += write_proof(scratch, deployment)
+        _keep(files, folder, scratch)
+    return deployment
 
 
 def _described(network: LVUNet, card: Card) -> Card:
@@ -100,49 +110,71 @@ def _described(network: LVUNet, card: Card) -> Card:
     return replace(card, classes=network.classes, in_channels=network.in_channels, source_sha256=digest)
 
 
-def _places(output: Path, targets: Sequence[Target], card: Card) -> tuple[Path, dict[str, str]]:
-    """The folder to write to, and the name of each target's file in it."""
-    if not targets:
-        raise ConfigError("name at least one target: --to onnx openvino ...")
-    if output.suffix and not output.is_dir():
-        if len(targets) > 1 or output.suffix != targets[0].suffix:
-            wanted = ", ".join(each.suffix for each in targets)
-            raise OutputError(f"{output}: give a folder, or for one target a file that ends in its suffix ({wanted}).")
-        return output.parent, {targets[0].name: output.name}
-    return output, {each.name: f"{card.name}{each.suffix}" for each in targets}
+def _places(output: Path, targets: Sequence[Target], name: str) -> Mapping[str, Path]:
+    """Return where each target's artefact goes; raises `OutputError` for a place that it cannot have."""
+    first, folder = targets[0], output.is_dir() and output.suffix != ".mlpackage"  # which is a folder, and one artefact
+    if len(targets) == 1 and output.name.endswith(first.suffix) and not folder:
+        places: dict[str, Path] = {first.name: output}
+    elif output.suffix and not folder:
+        suffixes = ", ".join(target.suffix for target in targets)
+        raise OutputError(f"{output}: give a folder, or for one target a file that ends in its suffix ({suffixes}).")
+    else:
+        places = {target.name: output / f"{name.replace('/', '-')}{target.suffix}" for target in targets}
+    for place in places.values():
+        if place.is_dir() and place.suffix != ".mlpackage":
+            raise OutputError(f"{place} is a folder. Remove it, or choose another output.")
+    return places
 
 
 @contextmanager
 def _scratch(folder: Path) -> Iterator[Path]:
-    """Give a folder beside the artefacts to be, which goes whatever happens; a full disk is an `OutputError`."""
+    """Give a folder on the disk of `folder`, which goes whatever happens; a full disk is an `OutputError`."""
     try:
-        folder.mkdir(parents=True, exist_ok=True)
-        with TemporaryDirectory(prefix=".lvunet-", dir=folder, ignore_cleanup_errors=True) as scratch:
+        there = next(place for place in (folder.absolute(), *folder.absolute().parents) if place.exists())
+        with TemporaryDirectory(prefix=".lvunet-", dir=there, ignore_cleanup_errors=True) as scratch:
             yield Path(scratch)
     except OSError as error:
         raise OutputError(f"cannot write to {folder}: {error.strerror or error}. Choose another output.") from error
 
 
-def _converted(source: str, wanted: Target, path: Path, card: Card, limit_s: float) -> Artefact:
-    images = path.parent / "images.npz"
-    path = path.parent / wanted.name / path.name  # converters leave other files behind
-    path.parent.mkdir()
-    outcome = run(Job(source, wanted.name, str(path), str(images), card.to_json()), limit_s)
+def _job(source: str, target: Target, path: Path, card: Card, fewer: FewerBits | None) -> Job:
+    scratch = path.parent.parent
+    job = Job(source, target.name, str(path), str(scratch / "images.npz"), card.to_json())
+    if not fewer:
+        return job
+    calibration = scratch / CALIBRATION
+    cases = tuple((case.id, str(case.image), tuple(map(str, case.masks)), case.group) for case in fewer.cases)
+    given = str(calibration) if calibration.exists() else ""
+    return replace(job, precision=fewer.precision, calibration=given, cases=cases)
+
+
+def _converted(job: Job, target: Target, fewer: FewerBits | None, limit_s: float) -> Artefact:
+    outcome, path = run(job, limit_s), Path(job.path)
     if outcome.link:
         outcome.link.demand()
-    size_bytes = sum(file.stat().st_size for each in _files(path, wanted) for file in (each, *each.rglob("*")))
-    return Artefact(wanted.name, path, size_bytes, outcome.link, outcome.median_ms)
+    if outcome.verdict and not (fewer and fewer.force):
+        outcome.verdict.demand(f"--to {target.name} in {job.precision}")
+    files = [file for each in _files(path, target) for file in (each, *each.rglob("*")) if file.is_file()]
+    size_bytes = sum(file.stat().st_size for file in files)
+    return Artefact(target.name, path, size_bytes, outcome.link, outcome.median_ms, job.precision, outcome.verdict)
 
 
-def _files(path: Path, wanted: Target) -> list[Path]:
+def _files(path: Path, target: Target) -> list[Path]:
     """The files of an artefact but its sidecar."""
-    return [path, *(path.with_suffix(suffix) for suffix in wanted.companions)]
+    return [path, *(path.with_suffix(suffix) for suffix in target.companions)]
 
 
-def _keep(path: Path, wanted: Target, folder: Path) -> None:
-    beside = [] if wanted.inside else [sidecar(path)]
-    for file in (*_files(path, wanted), *beside):
-        place = folder / file.name
-        if place.is_dir():
-            shutil.rmtree(place)
-        file.replace(place)
+def _keep(files: Sequence[Path], folder: Path, scratch: Path) -> None:
+    """Move the files to their folder, all or none; what they replace is kept until then."""
+    folder.mkdir(parents=True, exist_ok=True)
+    before = scratch / "before"
+    before.mkdir()
+    with ExitStack() as undo:
+        for file in files:
+            place = folder / file.name
+            if place.exists():
+                place.replace(before / file.name)
+                undo.callback((before / file.name).replace, place)
+            file.replace(place)
+            undo.callback(place.replace, file)
+        undo.pop_all()

@@ -2,26 +2,31 @@
 
 from collections import OrderedDict
 from copy import deepcopy
+from typing import cast
 
 import torch
 from torch import Tensor, nn
 
 from lvunet.card import Card
+from lvunet.export.forms import StripHead
 from lvunet.image import LUMA
+from lvunet.model import LVUNet
+from lvunet.model.lvunet import STRIDE
 
 
 class Deployed(nn.Module):
-    """Image uint8 (1, size, size, C) to probability float32 (1, K, size, size), without anything to train.
+    """Image uint8 (B, size, size, C) to probability float32 (B, K, size, size), without anything to train.
 
-    `planes` is the same from float planes (1, C, size, size) of 0 to 255 on, for formats that take no uint8 tensor. A
+    `planes` is the same from float planes (B, C, size, size) of 0 to 255 on, for formats that take no uint8 tensor. A
     network of one channel takes colours too, of which its first step makes luma, as `image.to_channels` does.
     """
 
-    def __init__(self, folded: nn.Module, card: Card) -> None:
+    def __init__(self, folded: nn.Module, card: Card, batch: int = 1) -> None:
         super().__init__()
-        self.card = card
+        self.card, self.batch = card, batch
         steps = {
             "normalisation": _normalisation(card),
+            **_padding(card.size),
             "network": _with_plain_means(deepcopy(folded)),
             "probability": _Probability(card),
         }
@@ -29,14 +34,27 @@ class Deployed(nn.Module):
         self.requires_grad_(requires_grad=False).eval()
 
     def forward(self, image: Tensor) -> Tensor:
-        probability: Tensor = self.planes(image.permute(0, 3, 1, 2).float())
-        return probability  # (1, K, size, size)
+        first = cast(nn.Conv2d, self.planes.normalisation)
+        shift = cast(Tensor, first.bias)
+        pixels = image.float() * first.weight.flatten()  # (B, size, size, C), where OpenVINO needs one pass for three
+        if first.groups == 1:
+            pixels = pixels.sum(dim=-1, keepdim=True)  # luma
+        pixels = (pixels + shift).permute(0, 3, 1, 2)  # (B, C, size, size)
+        probability: Tensor = self.planes[1:](pixels)
+        return probability  # (B, K, size, size)
+
+    def with_strip_head(self) -> "Deployed":
+        """Return the same function with another head, where the network is an LV-UNet (`forms.StripHead`)."""
+        other = deepcopy(self)
+        if isinstance(other.planes.network, LVUNet):
+            other.planes.network.head[1] = StripHead(cast(nn.Conv2d, other.planes.network.head[1]))
+        return other
 
     @property
     def image(self) -> Tensor:
-        """An image to trace with."""
+        """Images to trace with, of the one batch that most formats are then bound to."""
         channels = 3 if self.card.in_channels == 1 else self.card.in_channels
-        return torch.zeros(1, self.card.size, self.card.size, channels, dtype=torch.uint8)
+        return torch.zeros(self.batch, self.card.size, self.card.size, channels, dtype=torch.uint8)
 
     @property
     def pixels(self) -> Tensor:
@@ -51,14 +69,17 @@ def graph(network: nn.Module, example: Tensor) -> torch.export.ExportedProgram:
 
 
 class _Probability(nn.Module):
-    """Logits to probability, as in `model.PixelsToProbability`."""
+    """Logits to probability, as in `model.PixelsToProbability`, without what was padded."""
 
     def __init__(self, card: Card) -> None:
         super().__init__()
-        self.scale, self.classes = 1 / card.temperature, card.classes
+        self.scale, self.classes, self.size = 1 / card.temperature, card.classes, card.size
+        self.padded = card.size % STRIDE != 0
 
     def forward(self, logits: Tensor) -> Tensor:
         scaled = logits * self.scale
+        if self.padded:
+            scaled = scaled[..., : self.size, : self.size]
         return scaled.sigmoid() if self.classes == 1 else scaled.softmax(dim=1)
 
 
@@ -81,6 +102,12 @@ def _normalisation(card: Card) -> nn.Conv2d:
     weight = (torch.tensor(LUMA) / std).view(1, 3, 1, 1) if grey else (1 / std).view(-1, 1, 1, 1)
     conv.load_state_dict({"weight": weight, "bias": bias})
     return conv
+
+
+def _padding(size: int) -> dict[str, nn.Module]:
+    """The network's own padding, if it pads this size: pnnx traces its arithmetic as in C, where -1 % 8 is -1."""
+    beyond = -size % STRIDE
+    return {"padding": nn.ReplicationPad2d((0, beyond, 0, beyond))} if beyond else {}
 
 
 def _with_plain_means(network: nn.Module) -> nn.Module:

@@ -4,12 +4,13 @@ import subprocess
 import sys
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from importlib.metadata import PackageNotFoundError, packages_distributions, version
+from functools import cache
+from importlib.metadata import packages_distributions, version
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
 from lvunet.errors import LVUNetError
-from lvunet.export.targets import TARGETS, Target
+from lvunet.export.targets import TARGETS, Target, absent
 from lvunet.image import UInt8
 
 IMPORT_LIMIT_S = 120.0  # a cold import of the largest, on a slow disk
@@ -18,7 +19,7 @@ SPECIMEN = "polyp"
 
 @dataclass(frozen=True)
 class Health:
-    """What is known of one target; `verdict` is a word, or the command that installs it."""
+    """What is known of one target; `verdict` says what it can do here, and the command that installs the rest."""
 
     target: str
     runs_on: str
@@ -30,23 +31,26 @@ class Health:
 def examine(images: Sequence[UInt8] = ()) -> Iterator[Health]:
     """Examine one target after another: by importing its packages or, given images, by a whole export with proof."""
     for target in TARGETS.values():
-        if target.missing:
-            verdict, error = f"pip install 'lvunet[{target.extra}]'", ""
+        lacking = absent(target.modules)
+        if target.runtime in lacking:
+            verdict, error = target.install, ""
+        elif lacking:
+            error = _imported([target.runtime])
+            verdict = f"runs; to export: {target.install}"
         else:
-            error = _exported(target, images) if images else _imported(target)
-            well = "proven" if images and target.executed else "works"
-            verdict = "broken" if error else well if target.executed else "converts; runs elsewhere"
-        yield Health(target.name, target.runs_on, _versions(target), verdict, error)
+            error = _exported(target, images) if images else _imported(target.modules)
+            verdict = ("proven" if images else "works") if target.executed else "exports; runs elsewhere"
+        yield Health(target.name, target.runs_on, _versions(target), "broken" if error else verdict, error)
 
 
-def _imported(target: Target) -> str:
-    """What went wrong when the packages were imported, or nothing."""
-    command = [sys.executable, "-c", f"import {', '.join(target.modules)}"]
+def _imported(modules: Sequence[str]) -> str:
+    """What went wrong when the modules were imported, or nothing."""
+    command = [sys.executable, "-P", "-c", f"import {', '.join(modules)}"]
     try:
-        done = subprocess.run(command, capture_output=True, text=True, timeout=IMPORT_LIMIT_S, check=False)
+        ended = subprocess.run(command, capture_output=True, text=True, timeout=IMPORT_LIMIT_S, check=False)
     except subprocess.TimeoutExpired:
         return f"its packages could not be imported in {IMPORT_LIMIT_S:g} s"
-    return "" if done.returncode == 0 else (done.stderr.strip().splitlines() or ["it died"])[-1]
+    return "" if ended.returncode == 0 else (ended.stderr.strip().splitlines() or [f"code {ended.returncode}"])[-1]
 
 
 def _exported(target: Target, images: Sequence[UInt8]) -> str:
@@ -61,13 +65,13 @@ def _exported(target: Target, images: Sequence[UInt8]) -> str:
 
 
 def _versions(target: Target) -> str:
-    """The installed packages of a target with their versions."""
-    packages = packages_distributions()
-    found = []
-    for module in target.modules:
-        try:
-            name = packages[module][0]
-            found.append(f"{name} {version(name)}")
-        except (KeyError, PackageNotFoundError):
-            continue
-    return ", ".join(found)
+    """The installed packages of a target alone with their versions."""
+    own = (target.runtime, *target.converters)
+    names = dict.fromkeys(_packages()[module][0] for module in own if module in _packages() and not absent([module]))
+    return ", ".join(f"{name} {version(name)}" for name in names)
+
+
+@cache
+def _packages() -> dict[str, list[str]]:
+    """The packages of each module; looking is slow."""
+    return dict(packages_distributions())

@@ -17,6 +17,8 @@ from lvunet.runtime.segmenter import Segmentation, Segmenter
 TRAINED_TO_FOLDED = 1e-4
 # 1e-5 at 256 x 256, 7e-5 at the worst of six sizes: ONNX Runtime places the weights of its resize in float32.
 FOLDED_TO_ARTEFACT = 1e-4
+# Half the bits: the masks must agree, since a steep network rounds a probability at an outline by 0.1.
+HALF_DICE = 0.998
 
 
 @dataclass(frozen=True)
@@ -30,19 +32,25 @@ class Link:
     worst_image: int  # where the difference was largest, counted from 0
     mean_abs_difference: float
     mean_dice: float
+    needed_dice: float = 0.0
 
     @property
     def holds(self) -> bool:
-        """Whether the difference is within the tolerance; NaN is not."""
-        return self.max_abs_difference <= self.tolerance
+        """Whether the difference is within the tolerance, and the mean Dice as high as needed; NaN is neither."""
+        return self.max_abs_difference <= self.tolerance and self.mean_dice >= self.needed_dice
 
     def demand(self) -> None:
         """Raise `ParityError` unless the link holds."""
+        if self.mean_dice < self.needed_dice:
+            raise ParityError(
+                f"{self.name}: the masks agree to a mean Dice of {self.mean_dice:.4f}, less than {self.needed_dice:g}. "
+                "No artefact was kept; export in fp32."
+            )
         if not self.holds:
             raise ParityError(
                 f"{self.name}: a probability differs by {self.max_abs_difference:.2g}, more than {self.tolerance:g}, "
                 f"on image {self.worst_image + 1}; the masks agree to Dice {self.lowest_dice:.4f} at worst. "
-                "No artefact was kept; export again, and if that fails, report it."
+                f"No artefact was kept; export again, and if that fails, report it."
             )
 
 
@@ -68,7 +76,9 @@ def verify(trained: Segmenter, folded: Segmenter, artefact: Segmenter, images: S
     return ParityReport(links, len(images))
 
 
-def compare(name: str, one: Segmenter, other: Segmenter, images: Sequence[UInt8], tolerance: float) -> Link:
+def compare(
+    name: str, one: Segmenter, other: Segmenter, images: Sequence[UInt8], tolerance: float, needed_dice: float = 0.0
+) -> Link:
     """Hold one form of a model against another on images (H, W, 3); raises `EmptyInput` without any."""
     if not images:
         raise EmptyInput("parity needs at least one image to compare on; real ones prove most.")
@@ -81,14 +91,21 @@ def compare(name: str, one: Segmenter, other: Segmenter, images: Sequence[UInt8]
             apart = np.array([np.inf])
         largest.append(apart.max())
         means.append(apart.mean())
-        dices.append(_mask_dice(before, after))
+        dices.append(mask_dice(before, after))
     worst = int(np.argmax(largest))  # NaN counts as the largest
     return Link(
-        name, tolerance, float(largest[worst]), float(min(dices)), worst, float(np.mean(means)), float(np.mean(dices))
+        name=name,
+        tolerance=tolerance,
+        max_abs_difference=float(largest[worst]),
+        lowest_dice=float(min(dices)),
+        worst_image=worst,
+        mean_abs_difference=float(np.mean(means)),
+        mean_dice=float(np.mean(dices)),
+        needed_dice=needed_dice,
     )
 
 
-def _mask_dice(one: Segmentation, other: Segmentation) -> float:
+def mask_dice(one: Segmentation, other: Segmentation) -> float:
     """Dice over pixels with the same label, background aside; 1 where both masks are empty, 0 for different shapes."""
     if one.mask.shape != other.mask.shape:
         return 0.0

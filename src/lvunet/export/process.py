@@ -1,90 +1,111 @@
 """The process that a conversion runs in: what goes in, what comes out, and what is said when it dies."""
 
+import errno
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
+from contextlib import suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from lvunet import errors
-from lvunet.errors import ExportError, LVUNetError
+from lvunet.errors import ExportError, LVUNetError, OutputError
+from lvunet.evaluate.intervals import Interval
+from lvunet.export.judge import Verdict
 from lvunet.export.parity import Link
+from lvunet.export.targets import Precision
 
 LAST_WORDS = 12  # lines of a converter that failed
+NO_ROOM = tuple(os.strerror(code) for code in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG))
+LEAST_ROOM = 2**20  # bytes; a disk with less is full: no artefact is as small
 
 
 @dataclass(frozen=True)
 class Job:
-    """What to convert, to what, where, and the images (.npz) to prove it on."""
+    """What to convert, to what, where, and the images (.npz) to prove it on; paths are absolute."""
 
     source: str
     target: str
     path: str
     images: str
     card: str
+    precision: Precision = "fp32"
+    calibration: str = ""  # images (.npz), for int8
+    cases: tuple[tuple[str, str, tuple[str, ...], str], ...] = ()  # id, image, masks, group: to judge
+
+    @property
+    def answer(self) -> Path:
+        """Where the outcome is written."""
+        return Path(self.path).parent / "outcome.json"
 
 
 @dataclass(frozen=True)
 class Outcome:
-    """What became of a job: `error` for a person, or the proof and the time of a call (none where it cannot run)."""
+    """What became of a job: the proof and the time of a call, None where it cannot run; or an `error` for a person."""
 
-    error: str = ""
-    kind: str = ""
     link: Link | None = None
     median_ms: float | None = None
+    verdict: Verdict | None = None
+    error: str = ""
+    kind: str = ""  # the class of the error
 
 
 def run(job: Job, limit_s: float, worker: str = "lvunet.export.worker") -> Outcome:
     """Do a job in a process of its own, which is ended with all that it started after `limit_s` seconds.
 
-    Raises the error of this package that ended it, or `ExportError` for any other end.
+    Raises the error of this package that ended it, `OutputError` for a full disk, and `ExportError` for another end.
     """
-    answer = Path(job.path).parent / "outcome.json"
-    process = subprocess.Popen(
-        [sys.executable, "-m", worker],
+    with subprocess.Popen(
+        [sys.executable, "-P", "-m", worker],  # -P: a file onnx.py where the user stands is not the package
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
-        text=True,
+        encoding="utf-8",
+        errors="replace",
         start_new_session=True,
-    )
-    try:
-        words, _ = process.communicate(json.dumps(asdict(job) | {"answer": str(answer)}), timeout=limit_s)
-    except subprocess.TimeoutExpired as error:
-        raise ExportError(
-            f"--to {job.target}: the converter did not end in {limit_s:g} s and was stopped. No artefact was kept."
-        ) from error
-    finally:
-        _end(process)
-    if process.returncode or not answer.is_file():
-        raise ExportError(_obituary(job.target, process.returncode, words))
-    outcome = _read(answer)
+    ) as process:
+        try:
+            words, _ = process.communicate(json.dumps(asdict(job)), timeout=limit_s)
+        except subprocess.TimeoutExpired as error:
+            raise ExportError(
+                f"--to {job.target}: the converter did not end in {limit_s:g} s and was stopped. No artefact was kept; "
+                "--limit gives it longer."
+            ) from error
+        finally:
+            _end(process)
+    if process.returncode or not job.answer.is_file():
+        raise _obituary(job, process.returncode, words)
+    outcome = _read(job.answer)
     if outcome.error:
-        kind = getattr(errors, outcome.kind, ExportError)
-        raise (kind if issubclass(kind, LVUNetError) else ExportError)(outcome.error)
+        kind: type[LVUNetError] = getattr(errors, outcome.kind)
+        raise kind(outcome.error)
     return outcome
 
 
 def _end(process: subprocess.Popen[str]) -> None:
     """End the process and its children, which it may have left running."""
-    try:
+    with suppress(ProcessLookupError, PermissionError):  # macOS forbids it where only a dead one is left
         os.killpg(process.pid, signal.SIGKILL)
-    except ProcessLookupError:
-        return
-    process.wait()
 
 
-def _obituary(target: str, code: int, words: str) -> str:
-    how = f"died of signal {-code}" if code < 0 else f"ended with code {code}"
+def _obituary(job: Job, code: int, words: str) -> LVUNetError:
     last = "\n".join(words.strip().splitlines()[-LAST_WORDS:])
-    return (
-        f"--to {target}: the converter {how}. No artefact was kept. `lvunet doctor` says whether its packages work; "
-        f"its last words were:\n{last}"
+    folder = job.answer.parent
+    if any(reason in last for reason in NO_ROOM) or shutil.disk_usage(folder).free < LEAST_ROOM:
+        return OutputError(f"--to {job.target}: no room is left to write it. No artefact was kept; free some disk.")
+    how = f"died of {signal.Signals(-code).name}" if code < 0 else f"ended with code {code}"
+    return ExportError(
+        f"--to {job.target}: the converter {how}. No artefact was kept. `lvunet doctor --prove` says whether it works "
+        f"with a model of the zoo; its last words were:\n{last}"
     )
 
 
 def _read(answer: Path) -> Outcome:
     values = json.loads(answer.read_text(encoding="utf-8"))
-    return Outcome(**values | {"link": Link(**values["link"]) if values["link"] else None})
+    link, verdict = values.pop("link"), values.pop("verdict")
+    if verdict:
+        verdict = Verdict(**verdict | {"dice": Interval(**verdict["dice"])})
+    return Outcome(link=Link(**link) if link else None, verdict=verdict, **values)

@@ -1,13 +1,19 @@
 """What an export shows for itself: a table, a page and a record of trained - folded - every artefact."""
 
-from dataclasses import asdict
+from dataclasses import asdict, dataclass
+from pathlib import Path
 from typing import Any
 
-from lvunet.evaluate.page import Fact, Facts, Page, Prose, Table
-from lvunet.evaluate.provenance import Provenance
+from lvunet.card import Card
+from lvunet.evaluate.evidence import write_json
+from lvunet.evaluate.page import Fact, Facts, Page, Prose, Table, write_page
+from lvunet.evaluate.provenance import Provenance, provenance
 from lvunet.evaluate.report import footer
-from lvunet.export.deploy import Artefact, Deployment
+from lvunet.export.judge import ALLOWED_LOSS, Verdict
 from lvunet.export.parity import Link
+from lvunet.export.targets import Precision
+
+PAGE, RECORD = "parity.html", "parity.json"
 
 NOTE = (
     "Differences of a probability, over all pixels of all images; Dice between the masks of the two forms. Time: one "
@@ -17,26 +23,95 @@ SAME_PIXELS = (
     "Every form gets the same uint8 images. ONNX gets them at their own size, since its artefact resizes by itself; "
     "every other artefact takes the network's square, and so does the folded network that it is held against."
 )
-ALL_OR_NONE = (
-    "An artefact whose largest difference is too large is not kept, nor are those beside it."
+FEWER = (
+    f"Refused without --force: a mean Dice lower by more than {ALLOWED_LOSS:g}, or no gain in time over the same "
+    "target in float, in one alternating run at one thread."
 )
+ALL_OR_NONE = "If one artefact differs by more than is allowed, none is kept."
+
+
+@dataclass(frozen=True)
+class Artefact:
+    """An exported model: where it is, and how it compares with the folded network; not where it cannot run here."""
+
+    target: str
+    path: Path
+    size_bytes: int  # with its companions
+    link: Link | None
+    median_ms: float | None  # of one square image, one thread
+    precision: Precision = "fp32"
+    verdict: Verdict | None = None
+
+    @property
+    def name(self) -> str:
+        """The target, and the precision where it is not fp32."""
+        return self.target if self.precision == "fp32" else f"{self.target} {self.precision}"
+
+    @property
+    def size(self) -> str:
+        """The size in words."""
+        return f"{self.size_bytes / 1e6:.2f} MB"
+
+
+@dataclass(frozen=True)
+class Deployment:
+    """The chain trained - folded - artefacts of one model, proven on so many images."""
+
+    card: Card
+    images: int
+    folding: Link
+    artefacts: tuple[Artefact, ...]
+
+    @property
+    def links(self) -> tuple[Link, ...]:
+        """All links of the chain."""
+        return (self.folding, *(artefact.link for artefact in self.artefacts if artefact.link))
+
+
+def write_proof(folder: Path, deployment: Deployment) -> list[Path]:
+    """Write the page and the record of an export to a folder, and return their paths."""
+    where = provenance()
+    write_json(folder / RECORD, record(deployment, where))
+    write_page(folder / PAGE, page(deployment, where))
+    return [folder / RECORD, folder / PAGE]
 
 
 def table(deployment: Deployment) -> Table:
     """Return a row for folding and for each artefact: differences, agreement of the masks, size, time."""
-    folding = deployment.folding
-    rows: list[tuple[str, ...]] = [("folded", *_differences(folding), "", "")]
-    rows += [_row(artefact) for artefact in deployment.artefacts]
+    rows = (("folded", *_differences(deployment.folding), "", ""), *map(_row, deployment.artefacts))
     head = ("", "largest difference", "mean difference", "allowed", "lowest Dice", "size", "time")
-    return Table("One model, whatever its form", head, tuple(rows), NOTE)
+    return Table("One model, whatever its form", head, rows, NOTE)
+
+
+def verdicts(deployment: Deployment) -> tuple[Table, ...]:
+    """Return the table of what fewer bits cost and save, if there are any that were judged."""
+    rows = tuple(
+        (
+            artefact.name,
+            f"{verdict.dice.mean:+.4f} ({verdict.dice.range_text(4)})",
+            str(verdict.dice.n),
+            "given masks" if verdict.with_masks else "masks in float",
+            f"{verdict.times_as_fast:.2f}",
+            "; ".join(verdict.reasons) or "worth having",
+        )
+        for artefact in deployment.artefacts
+        if (verdict := artefact.verdict)
+    )
+    head = ("", "Dice, to float (95 % interval)", "images", "against", "times as fast", "verdict")
+    return (Table("Fewer bits", head, rows, FEWER),) if rows else ()
 
 
 def page(deployment: Deployment, where: Provenance) -> Page:
     """Return the page of an export."""
-    proven = [artefact for artefact in deployment.artefacts if artefact.executed]
+    proven = [artefact for artefact in deployment.artefacts if artefact.link]
+    unproven = [artefact.target for artefact in deployment.artefacts if not artefact.link]
     worst = max(link.max_abs_difference for link in deployment.links)
     facts = (
-        Fact("Artefacts proven", f"{len(proven)} of {len(deployment.artefacts)}", "the others cannot run here"),
+        Fact(
+            "Artefacts proven",
+            f"{len(proven)} of {len(deployment.artefacts)}",
+            f"not executed here: {', '.join(unproven)}" if unproven else "",
+        ),
         Fact("Largest difference", f"{worst:.1e}", "of a probability, to the form before it"),
         Fact("Lowest Dice", f"{min(link.lowest_dice for link in deployment.links):.4f}", "between their masks"),
         Fact("Images", str(deployment.images)),
@@ -44,7 +119,12 @@ def page(deployment: Deployment, where: Provenance) -> Page:
     return Page(
         f"{deployment.card.name}: proof of export",
         "The trained network, the folded one and every artefact, compared pixel by pixel.",
-        (Facts("In short", facts), table(deployment), Prose("How it was compared", (SAME_PIXELS, ALL_OR_NONE))),
+        (
+            Facts("In short", facts),
+            table(deployment),
+            *verdicts(deployment),
+            Prose("How it was compared", (SAME_PIXELS, ALL_OR_NONE)),
+        ),
         footer(where),
     )
 
@@ -52,7 +132,7 @@ def page(deployment: Deployment, where: Provenance) -> Page:
 def record(deployment: Deployment, where: Provenance) -> dict[str, Any]:
     """Return the export as plain values for JSON."""
     artefacts = [
-        {**asdict(artefact), "path": artefact.path.name, "executed": artefact.executed}
+        {**asdict(artefact), "path": artefact.path.name, "executed": artefact.link is not None}
         for artefact in deployment.artefacts
     ]
     return {
@@ -66,10 +146,9 @@ def record(deployment: Deployment, where: Provenance) -> dict[str, Any]:
 
 
 def _row(artefact: Artefact) -> tuple[str, ...]:
-    size = f"{artefact.size_bytes / 1e6:.2f} MB"
     if not artefact.link or artefact.median_ms is None:
-        return (artefact.target, "converted, not executed here", "", "", "", size, "")
-    return (artefact.target, *_differences(artefact.link), size, f"{artefact.median_ms:.1f} ms")
+        return (artefact.name, "converted, not executed here", "", "", "", artefact.size, "")
+    return (artefact.name, *_differences(artefact.link), artefact.size, f"{artefact.median_ms:.1f} ms")
 
 
 def _differences(link: Link) -> tuple[str, str, str, str]:

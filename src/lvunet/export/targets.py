@@ -1,61 +1,87 @@
-"""What a model can be exported to: for each target the file, the packages, and how far it may be off."""
+"""What a model can be exported to: for each target the file, the packages, and how it is run."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from importlib.util import find_spec
 from typing import Literal
 
 from lvunet.errors import ConfigError, MissingDependency, did_you_mean
 
+Precision = Literal["fp32", "fp16", "bf16", "int8"]
 TargetName = Literal["onnx", "openvino", "executorch", "litert", "ncnn", "coreml", "torch"]
+
+FOR_ALL = ("torch", "onnx", "onnxscript")  # what any export needs; every extra has them
 
 
 @dataclass(frozen=True)
 class Target:
-    """A format to export to; `modules` must be there to convert, and `extra` installs them."""
+    """A format to export to: `runtime` is the module that runs it, `converters` are those that make it."""
 
     name: TargetName
     suffix: str
     runs_on: str
-    modules: tuple[str, ...]
-    extra: str
+    runtime: str
+    converters: tuple[str, ...]
+    extra: str  # of this package, which installs everything
     companions: tuple[str, ...] = ()  # suffixes of further files
     executed: bool = True  # whether it runs on this system, so that it can be proven
     square: bool = True  # whether it takes the network's size only
     inside: bool = False  # whether the card is in the file itself
+    precisions: tuple[Precision, ...] = ("fp32",)
 
     @property
-    def missing(self) -> tuple[str, ...]:
-        """The modules that are not installed."""
-        return tuple(module for module in self.modules if find_spec(module) is None)
+    def modules(self) -> tuple[str, ...]:
+        """All modules that an export needs, its own first."""
+        return tuple(dict.fromkeys((self.runtime, *self.converters, *FOR_ALL)))
 
-    def needed(self) -> None:
-        """Raise `MissingDependency` unless everything is installed."""
-        if self.missing:
-            raise MissingDependency(
-                f"--to {self.name} needs {' and '.join(self.missing)}: pip install 'lvunet[{self.extra}]'."
-            )
+    @property
+    def install(self) -> str:
+        """The command that installs everything."""
+        return f"pip install 'lvunet[{self.extra}]'"
 
 
 TARGETS: Mapping[str, Target] = {
     target.name: target
     for target in (
         Target(
-            "onnx", ".onnx", "ONNX Runtime: any computer, browsers", ("onnx", "onnxscript"), "train",
-            square=False, inside=True,
+            "onnx", ".onnx", "any computer, browsers", "onnxruntime", ("onnx", "onnxscript"), "train",
+            square=False, inside=True, precisions=("fp32", "fp16", "int8"),
         ),
-        Target("openvino", ".xml", "Intel, AMD and Arm CPUs", ("openvino",), "openvino", (".bin",)),
-        Target("executorch", ".pte", "phones, embedded", ("executorch",), "executorch"),
-        Target("litert", ".tflite", "Android, embedded", ("litert_torch", "ai_edge_litert"), "litert"),
-        Target("ncnn", ".param", "phones, single-board computers", ("ncnn", "pnnx"), "ncnn", (".bin",)),
-        Target("coreml", ".mlpackage", "Apple's systems", ("coremltools",), "coreml", executed=False),
-        Target("torch", ".pt2", "PyTorch without this package's code", ("torch",), "train"),
+        Target(
+            "openvino", ".xml", "Intel, AMD and Arm CPUs", "openvino", (), "openvino", (".bin",),
+            precisions=("fp32", "fp16", "bf16", "int8"),
+        ),
+        Target("executorch", ".pte", "phones, embedded", "executorch", (), "executorch"),
+        Target(
+            "litert", ".tflite", "Android, embedded", "ai_edge_litert", ("litert_torch",), "litert",
+            precisions=("fp32", "int8"),
+        ),
+        Target("ncnn", ".ncnn.param", "phones, single-board computers", "ncnn", ("pnnx",), "ncnn", (".bin",)),
+        Target("coreml", ".mlpackage", "Apple's systems", "coremltools", (), "coreml", executed=False),
+        Target("torch", ".pt2", "PyTorch without this network's code", "torch", (), "train"),
     )
 }  # fmt: skip
 
 
-def target(name: str) -> Target:
-    """Return a target by its name; raises `ConfigError` for another word."""
-    if name not in TARGETS:
-        raise ConfigError(f"no target {name!r}.{did_you_mean(name, TARGETS)}")
-    return TARGETS[name]
+def wanted(names: Sequence[str], precision: Precision = "fp32") -> tuple[Target, ...]:
+    """Return the targets of these names, each once, if everything is there that they need.
+
+    Raises `ConfigError` for another word, for none, and for a precision that one of them has not, and
+    `MissingDependency` with the command that installs the rest.
+    """
+    if not names:
+        raise ConfigError(f"name at least one target, such as --to onnx.{did_you_mean('', TARGETS)}")
+    if unknown := next((name for name in names if name not in TARGETS), None):
+        raise ConfigError(f"no target {unknown!r}.{did_you_mean(unknown, TARGETS)}")
+    targets = tuple(TARGETS[name] for name in dict.fromkeys(names))
+    for target in targets:
+        if precision not in target.precisions:
+            raise ConfigError(f"--to {target.name} has no {precision}, but {', '.join(target.precisions)}.")
+        if lacking := absent(target.modules):
+            raise MissingDependency(f"--to {target.name} needs {', '.join(lacking)}: {target.install}.")
+    return targets
+
+
+def absent(modules: Sequence[str]) -> list[str]:
+    """Return those modules that are not installed."""
+    return [module for module in modules if find_spec(module) is None]

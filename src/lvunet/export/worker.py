@@ -5,7 +5,7 @@ A converter may crash, hang, or load libraries that do not bear each other; what
 
 import json
 import sys
-from dataclasses import asdict
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from statistics import median
 from time import perf_counter
@@ -14,42 +14,58 @@ import numpy as np
 
 from lvunet.card import Card
 from lvunet.errors import LVUNetError
-from lvunet.export.converters import CONVERTERS
-from lvunet.export.deployed import Deployed
-from lvunet.export.parity import FOLDED_TO_ARTEFACT, compare
+from lvunet.export.judge import judge
+from lvunet.export.parity import FOLDED_TO_ARTEFACT, HALF_DICE, compare
 from lvunet.export.process import Job, Outcome
+from lvunet.export.quantize import convert
 from lvunet.export.restore import initial
-from lvunet.export.targets import Target, target
+from lvunet.export.targets import TARGETS
 from lvunet.fold import fold
 from lvunet.image import UInt8
 from lvunet.runtime.segmenter import Segmenter, load
-from lvunet.runtime.sidecar import write_sidecar
 from lvunet.runtime.square import squared
 from lvunet.runtime.torch_backend import TorchSegmenter
 
 TIMED = 20  # calls
+JUDGED = ("bf16", "int8")  # which are for speed; fp16 is for size
+ALLOWED = {"fp32": (FOLDED_TO_ARTEFACT, 0.0), "fp16": (1.0, HALF_DICE), "bf16": (1.0, HALF_DICE), "int8": (1.0, 0.0)}
+
+
+@dataclass(frozen=True)
+class Held:
+    """An image with its masks, to judge on."""
+
+    id: str
+    image: str
+    masks: tuple[str, ...]
+    group: str
 
 
 def work(job: Job) -> Outcome:
     """Convert a model, and hold the artefact against the folded network."""
-    wanted, path, card = target(job.target), Path(job.path), Card.from_json(job.card)
-    network, _ = initial(job.source)
-    folded = fold(network)
-    CONVERTERS[wanted.name](folded, Deployed(folded, card), path)
-    if not wanted.inside:
-        write_sidecar(path, card, [path.with_suffix(suffix) for suffix in wanted.companions])
-    if not wanted.executed:
+    target, path, card = TARGETS[job.target], Path(job.path), Card.from_json(job.card)
+    folded = fold(initial(job.source)[0])
+    calibration = [squared(image, card) for image in _read(job.calibration)] if job.calibration else []
+    convert(target, folded, card, path, precision=job.precision, calibration=calibration)
+    if not target.executed:
         return Outcome()
-    stored = np.load(job.images)
-    images = [seen(stored[name], card, wanted) for name in sorted(stored.files)]
+    images = _read(job.images)
+    if target.square:
+        images = [squared(image, card) for image in images]
     artefact = load(path, threads=1)
-    link = compare(f"folded -> {wanted.name}", TorchSegmenter(folded, card), artefact, images, FOLDED_TO_ARTEFACT)
-    return Outcome(link=link, median_ms=_median_ms(artefact, squared(images[0], card)))
+    link = compare(f"folded -> {target.name}", TorchSegmenter(folded, card), artefact, images, *ALLOWED[job.precision])
+    verdict = None
+    if job.precision in JUDGED:
+        in_float = path.parent / "float" / path.name
+        in_float.parent.mkdir()
+        convert(target, folded, card, in_float)
+        verdict = judge(load(in_float, threads=1), artefact, [Held(*case) for case in job.cases], images)
+    return Outcome(link, _median_ms(artefact, squared(images[0], card)), verdict)
 
 
-def seen(image: UInt8, card: Card, wanted: Target) -> UInt8:
-    """Return the image as the artefact gets it: at the network's size where it takes no other."""
-    return squared(image, card) if wanted.square else image
+def _read(npz: str) -> list[UInt8]:
+    stored = np.load(npz)
+    return [stored[name] for name in stored.files]
 
 
 def _median_ms(artefact: Segmenter, image: UInt8) -> float:
@@ -61,11 +77,15 @@ def _median_ms(artefact: Segmenter, image: UInt8) -> float:
     return median(times_ms)
 
 
-if __name__ == "__main__":
-    request = json.load(sys.stdin)
-    answer = Path(request.pop("answer"))
+def main() -> None:
+    """Do the job on standard input, and leave its outcome; what is no error of this package ends the process."""
+    job = Job(**json.load(sys.stdin))
     try:
-        outcome = work(Job(**request))
-    except (LVUNetError, OSError) as error:
+        outcome = work(job)
+    except LVUNetError as error:
         outcome = Outcome(error=str(error), kind=type(error).__name__)
-    answer.write_text(json.dumps(asdict(outcome)), encoding="utf-8")
+    job.answer.write_text(json.dumps(asdict(outcome)), encoding="utf-8")
+
+
+if __name__ == "__main__":
+    main()

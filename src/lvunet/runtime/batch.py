@@ -2,6 +2,7 @@
 
 import csv
 import ctypes
+import os
 import platform
 from collections import deque
 from collections.abc import Iterator, Sequence
@@ -46,14 +47,14 @@ def segment_files(
     inputs: Sequence[str | Path],
     output: str | Path,
     overlays: str | Path | None = None,
-    workers: int = 2,
+    workers: int | None = None,
 ) -> Iterator[FileResult]:
     """Segment files, folders (to any depth) and globs; write one `output`/<name>.png each, and a table, areas.csv.
 
     The files of a folder keep their place in it. Where two masks would have one name, the later becomes <name>-2.png:
     see `FileResult.mask`. With `overlays`, a folder, the images with their masks go there under the same names.
     A file that cannot be used gives a result with `error`, and the rest goes on. Results come in order; the table
-    appears, whole, after the last. A segmenter of one thread makes best use of the `workers`.
+    appears, whole, after the last. A segmenter of one thread makes best use of the `workers`, one a core by default.
 
     The column expected_dice of the table is the Dice that masks of like certainty had on the validation images of the
     training: an estimate, not valid for images of another kind, and empty where the model was not calibrated.
@@ -61,7 +62,12 @@ def segment_files(
     Raises `EmptyInput` for an input without images, and `OutputError` where a result cannot be written.
     """
     jobs = _plan(inputs, Path(output), None if overlays is None else Path(overlays))
-    return _run(segmenter, jobs, Path(output) / AREAS, workers)
+    return _run(segmenter, jobs, Path(output) / AREAS, workers or cores())
+
+
+def cores() -> int:
+    """Return how many cores this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def _plan(inputs: Sequence[str | Path], output: Path, overlays: Path | None) -> list[_Job]:

@@ -12,7 +12,7 @@ from lvunet.runtime.square import SquareSegmenter
 
 
 def load_ncnn(path: Path, threads: int | None = None) -> SquareSegmenter:
-    """Return the model of a .param and its .bin, in float32: ncnn's own default is float16."""
+    """Return the model of an .ncnn.param and its .ncnn.bin, in float32: ncnn's own default is float16."""
     card = read_sidecar(path)
     net = ncnn.Net()
     net.opt.use_fp16_packed = net.opt.use_fp16_storage = net.opt.use_fp16_arithmetic = False

@@ -1,5 +1,8 @@
 """A program of torch.export (.pt2): PyTorch alone, without the code of this network."""
 
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import torch
@@ -14,7 +17,8 @@ def load_program(path: Path, threads: int | None = None) -> SquareSegmenter:
     card = read_sidecar(path)
     if threads is not None:
         torch.set_num_threads(threads)
-    network = torch.export.load(path).module()
+    with _tensors_only():
+        network = torch.export.load(path).module()
 
     def run(image: UInt8) -> Float32:
         with torch.inference_mode():
@@ -22,3 +26,17 @@ def load_program(path: Path, threads: int | None = None) -> SquareSegmenter:
         return answer
 
     return SquareSegmenter(card, run)
+
+
+@contextmanager
+def _tensors_only() -> Iterator[None]:
+    """Let torch read nothing but tensors: by itself it falls back to pickles that could run code."""
+    name = "TORCH_FORCE_WEIGHTS_ONLY_LOAD"
+    before = os.environ.get(name)
+    os.environ[name] = "1"
+    try:
+        yield
+    finally:
+        os.environ.pop(name)
+        if before is not None:
+            os.environ[name] = before

@@ -9,7 +9,7 @@ from typing import Protocol
 import numpy as np
 
 from lvunet.card import Card
-from lvunet.errors import ConfigError, InputError, MissingDependency
+from lvunet.errors import ArtefactError, ConfigError, InputError, LVUNetError, MissingDependency
 from lvunet.image import Float32, Source, UInt8, encode_png, overlay, read_image, write_image
 from lvunet.runtime.zoo import model_file
 
@@ -135,9 +135,16 @@ def load(name_or_path: str | Path, threads: int | None = None) -> Segmenter:
     backend = BACKENDS[path.suffix]
     try:
         module = import_module(f"lvunet.runtime.{backend.module}")
-    except ModuleNotFoundError as error:
+    except ImportError as error:
+        what = f"needs {error.name}" if isinstance(error, ModuleNotFoundError) else f"cannot be run here ({error})"
         raise MissingDependency(
-            f"{path} needs {error.name}: pip install 'lvunet[{backend.extra}]', or load its export to .onnx."
+            f"{path} {what}: pip install 'lvunet[{backend.extra}]', or load its export to .onnx."
         ) from error
-    segmenter: Segmenter = getattr(module, backend.load)(path, threads)
+    try:
+        segmenter: Segmenter = getattr(module, backend.load)(path, threads)
+    except LVUNetError:
+        raise
+    except Exception as error:  # every runtime has errors of its own
+        reason = (str(error).splitlines() or [type(error).__name__])[0][:200]
+        raise ArtefactError(f"{path} cannot be read by its runtime: {reason}. Export it again.") from error
     return segmenter

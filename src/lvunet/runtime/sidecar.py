@@ -41,18 +41,18 @@ def read_sidecar(path: Path) -> Card:
         stored = json.loads(beside.read_text(encoding="utf-8"))
         if stored["format"] > FORMAT:
             raise ArtefactError(f"{beside} is of format {stored['format']}: made by a newer lvunet? Upgrade it.")
-        hashes = dict(stored["sha256"])
+        hashes = {str(name): digest for name, digest in stored["sha256"].items()}
         card = Card.from_json(json.dumps(stored["card"]))
     except FileNotFoundError as error:
         raise ArtefactError(f"{path} has no {beside.name} beside it, which says what it is. {again}") from error
-    except (OSError, ValueError, TypeError, LookupError, CheckpointError) as error:
+    except (OSError, ValueError, TypeError, LookupError, AttributeError, CheckpointError) as error:
         raise ArtefactError(f"{beside} cannot be read: {error}. {again}") from error
+    if path.name not in {name.split("/")[0] for name in hashes}:
+        raise ArtefactError(f"{beside} is of {', '.join(hashes) or 'nothing'}, not of {path.name}: renamed? {again}")
     for name, digest in hashes.items():
         found = path.parent / name
         if not found.is_file() or _sha256(found) != digest:
             raise ArtefactError(f"{found} is not the file that was exported: missing, edited or damaged. {again}")
-    if path.name not in {name.split("/")[0] for name in hashes}:
-        raise ArtefactError(f"{beside} says nothing about {path.name}. {again}")
     return card
 
 

@@ -5,7 +5,8 @@ gives every candidate a block of calls, starting with another candidate each tim
 find cold caches, are not counted.
 """
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from time import perf_counter
 from typing import Any
@@ -64,6 +65,21 @@ def measure(
 def record(latencies: Sequence[Latency], workload: str, where: Provenance) -> dict[str, Any]:
     """Return a measurement as plain values for JSON; `workload` says what one call did, such as its batch and size."""
     return {"workload": workload, "latencies": [asdict(latency) for latency in latencies], **asdict(where)}
+
+
+@contextmanager
+def torch_threads(threads: int) -> Iterator[None]:
+    """Let PyTorch use so many threads while the block runs; raises `ConfigError` for none."""
+    import torch
+
+    if threads < 1:
+        raise ConfigError(f"threads = {threads}: give at least 1.")
+    before = torch.get_num_threads()
+    torch.set_num_threads(threads)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)
 
 
 def _block(call: Callable[[], object], calls: int, clock: Callable[[], float]) -> list[float]:

@@ -6,8 +6,8 @@ from itertools import chain, cycle, repeat
 
 import pytest
 
-from lvunet.benchmark.latency import DROPPED, Latency, measure, record
 from lvunet.errors import ConfigError
+from lvunet.evaluate.latency import DROPPED, Latency, measure, record
 from lvunet.evaluate.provenance import provenance
 
 

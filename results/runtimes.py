@@ -1,0 +1,42 @@
+"""The section of docs/results.md on speed: the deployed network in every runtime, from `lvunet benchmark --json`.
+
+lvunet benchmark --runtimes all --json results/runtimes-256.json
+"""
+
+from pathlib import Path
+
+from results.section import Section, found
+
+from lvunet.benchmark.standings import Record
+from lvunet.evaluate.page import Table
+
+HEAD = ("runtime", "median ms", "p10 to p90", "times as fast", "times the floor")
+TEXT = (
+    "How fast is the deployed network, from squares of uint8 to their probability, in each runtime? *authors* is the "
+    "form that the paper's authors deploy, whose backbone keeps its batch norms, in eager PyTorch. The floor is the "
+    "time that the multiply-adds take at the peak of a float32 matrix product on this machine, measured in the same "
+    "run; *onnx* resizes by itself, the others do not."
+)
+
+
+def runtimes(results: Path) -> Section:
+    """Return a table a workload, the fastest runtime first."""
+    records = found(results, "runtimes-*.json")
+    return Section("Runtimes", TEXT, "runtimes-*.json", [_table(record) for record in records], records)
+
+
+def _table(record: Record) -> Table:
+    latencies = sorted(record["latencies"], key=lambda each: each["median_ms"])
+    rows = tuple(
+        (
+            each["name"].removeprefix("lv-unet in "),
+            f"{each['median_ms']:.2f}",
+            f"{each['p10_ms']:.2f} to {each['p90_ms']:.2f}",
+            f"{each['times_as_fast']:.2f}",
+            f"{each['times_the_floor']:.2f}",
+        )
+        for each in latencies
+    )
+    limit, baseline = record["limit"], record["latencies"][0]["baseline"].removeprefix("lv-unet in ")
+    note = f"Times as fast as *{baseline}*. Peak {limit['gflops']:.0f} GFLOP/s, copy {limit['copy_gbps']:.0f} GB/s."
+    return Table(record["workload"], HEAD, rows, note)

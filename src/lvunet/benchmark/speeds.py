@@ -1,0 +1,90 @@
+"""What a comparison of speeds found: as a table, and as a record."""
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from typing import Any
+
+import numpy as np
+
+from lvunet.benchmark.roofline import Roofline
+from lvunet.evaluate.latency import Latency
+from lvunet.evaluate.page import Table
+from lvunet.evaluate.provenance import Provenance
+from lvunet.image import UInt8
+
+IN = " in "
+
+
+@dataclass(frozen=True)
+class Workload:
+    """What one call does: so many squares of uint8 to their probability, at so many threads."""
+
+    batch: int = 1
+    side: int = 256
+    threads: int = 1
+
+    def __str__(self) -> str:
+        threads = f"{self.threads} thread{'s' if self.threads > 1 else ''}"
+        return f"batch {self.batch}, {self.side} x {self.side}, {threads}"
+
+    @property
+    def images(self) -> UInt8:
+        """The images, (B, side, side, 3): noise, on which no network takes another time than on a photograph."""
+        return np.random.default_rng(0).integers(0, 256, (self.batch, self.side, self.side, 3), dtype=np.uint8)
+
+
+@dataclass(frozen=True)
+class Speeds:
+    """The latencies of one run, the cost of each network, and what the machine could do at best."""
+
+    workload: Workload
+    latencies: tuple[Latency, ...]
+    costs: Mapping[str, tuple[int, int]]  # parameters and multiply-adds, of each network, for one image
+    limit: Roofline
+
+    def times_the_floor(self, latency: Latency) -> float:
+        """Return how many times as long as the multiply-adds at the machine's peak a candidate takes."""
+        _, multiply_adds = self.costs[network_of(latency)]
+        return latency.median_ms / (self.workload.batch * self.limit.floor_ms(multiply_adds))
+
+    def table(self) -> Table:
+        """Return a row for each candidate, the fastest first."""
+        rows = tuple(
+            (
+                each.name,
+                f"{self.costs[network_of(each)][0] / 1e6:.2f} M",
+                f"{self.costs[network_of(each)][1] / 1e6:.0f} M",
+                f"{each.median_ms:.2f} ms",
+                f"{each.p10_ms:.2f} - {each.p90_ms:.2f}",
+                f"{each.times_as_fast:.2f}",
+                f"{self.times_the_floor(each):.2f}",
+            )
+            for each in sorted(self.latencies, key=lambda latency: latency.median_ms)
+        )
+        head = ("", "parameters", "multiply-adds", "median", "p10 - p90", "times as fast", "times the floor")
+        note = (
+            f"{self.workload}, in one alternating run; times as fast as {self.latencies[0].baseline}. The floor: the "
+            f"multiply-adds at the measured peak of a float32 matrix product, {self.limit.gflops:.0f} GFLOP/s."
+        )
+        return Table("Speed", head, rows, note)
+
+    def record(self, where: Provenance) -> dict[str, Any]:
+        """Return the measurement as plain values for JSON."""
+        times = {each.name: self.times_the_floor(each) for each in self.latencies}
+        return {
+            "workload": str(self.workload),
+            "limit": asdict(self.limit),
+            "networks": {name: {"parameters": p, "multiply_adds": m} for name, (p, m) in self.costs.items()},
+            "latencies": [asdict(each) | {"times_the_floor": times[each.name]} for each in self.latencies],
+            **asdict(where),
+        }
+
+
+def candidate(network: str, runtime: str) -> str:
+    """Return the name of a network in a runtime."""
+    return f"{network}{IN}{runtime}"
+
+
+def network_of(latency: Latency) -> str:
+    """Return the network of a candidate."""
+    return latency.name.split(IN)[0]
