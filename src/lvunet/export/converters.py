@@ -1,7 +1,7 @@
 """One function a format: a deployed network in, a file out; each is called in a process of its own (`worker`)."""
 
-import os
 from collections.abc import Callable, Mapping
+from contextlib import chdir
 from pathlib import Path
 from typing import Any
 
@@ -64,10 +64,10 @@ def ncnn_file(network: nn.Module, deployed: Deployed, path: Path) -> None:
     """ncnn's .param and .bin, by pnnx, which leaves its other files behind."""
     import pnnx
 
-    os.chdir(path.parent)  # pnnx writes some of its files to where it was started
-    pnnx.export(deployed.planes, "model.pt", (deployed.pixels,), fp16=False)
-    for suffix in (".param", ".bin"):
-        Path(f"model.ncnn{suffix}").replace(path.with_suffix(suffix))
+    with chdir(path.parent):  # pnnx writes some of its files to where it was started
+        pnnx.export(deployed.planes, "model.pt", (deployed.pixels,), fp16=False)
+        for suffix in (".param", ".bin"):
+            Path(f"model.ncnn{suffix}").replace(path.with_suffix(suffix))
 
 
 def coreml_file(network: nn.Module, deployed: Deployed, path: Path) -> None:
