@@ -194,7 +194,7 @@ def find_images(sources: Iterable[str | Path]) -> list[Path]:
 
 
 def _images_under(source: Path) -> Iterator[Path]:
-    for match in [source] if source.exists() else map(Path, glob(str(source), recursive=True)):  # noqa: PTH207
+    for match in [source] if source.exists() else map(Path, glob(str(source), recursive=True)):  # noqa: PTH207 - Path.glob takes no absolute pattern
         for path in match.rglob("*") if match.is_dir() else [match]:
             hidden = any(part.startswith(".") for part in path.relative_to(match).parts)
             if path.suffix.lower() in IMAGE_SUFFIXES and not hidden and path.is_file():

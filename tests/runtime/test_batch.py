@@ -155,7 +155,7 @@ def test_who_stops_early_gets_no_half_table_and_no_half_mask(
 ) -> None:
     results = segment_files(segmenter, [photos], tmp_path / "out", workers=1)
     first = next(results)
-    results.close()  # type: ignore[attr-defined]
+    results.close()
     left = names(tmp_path / "out")
     assert "areas.csv" not in left
     assert not [name for name in left if "partial" in name]

@@ -231,7 +231,7 @@ def test_who_stops_early_leaves_no_thread(segmenter: Segmenter, tmp_path: Path, 
     clip = write_clip(tmp_path / "a.mkv", pictures(50))
     frames = segment_frames(segmenter, Video(clip if source == clip.name else source))
     assert isinstance(next(frames), SegmentedFrame)
-    frames.close()  # type: ignore[attr-defined]
+    frames.close()
     del frames
     for _ in range(100):
         if threading.active_count() == before:

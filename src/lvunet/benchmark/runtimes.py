@@ -17,8 +17,9 @@ from lvunet.benchmark.speeds import Speeds, Workload, candidate
 from lvunet.card import Card
 from lvunet.errors import ConfigError, did_you_mean
 from lvunet.evaluate.latency import measure, torch_threads
+from lvunet.export.convert import convert
 from lvunet.export.deployed import Deployed
-from lvunet.export.quantize import REDUCED, convert
+from lvunet.export.quantize import REDUCED
 from lvunet.export.targets import TARGETS, Precision, Target, absent, wanted
 from lvunet.fold import fold
 from lvunet.image import UInt8

@@ -5,12 +5,12 @@ from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import Protocol
 
 import numpy as np
 
 from lvunet.card import Card
 from lvunet.errors import ConfigError, EmptyInput, OutputError
+from lvunet.evaluate.scoring import Case
 from lvunet.export.parity import TRAINED_TO_FOLDED, compare
 from lvunet.export.process import Job, run
 from lvunet.export.proof import Artefact, Deployment, write_proof
@@ -26,22 +26,9 @@ CALIBRATION = "calibration.npz"
 LIMIT_S = 600.0  # the slowest converter takes 30 s on a quiet core
 
 
-class Sample(Protocol):
-    """An image with its masks, as `data.registry` finds them."""
-
-    @property
-    def id(self) -> str: ...
-    @property
-    def image(self) -> Path: ...
-    @property
-    def masks(self) -> Sequence[Path]: ...
-    @property
-    def group(self) -> str: ...
-
-
 @dataclass(frozen=True)
 class FewerBits:
-    """Another precision than fp32, the images (H, W, C) to calibrate it on, and the cases to judge it on.
+    """Another precision than fp32, images (H, W, C) to calibrate it on, and cases, files with masks, to judge it by.
 
     int8 needs images to calibrate on; without cases, each with its masks, the masks of the float form are the truth.
     `force` keeps what is not worth having.
@@ -49,7 +36,7 @@ class FewerBits:
 
     precision: Precision
     calibration: Sequence[UInt8] = ()
-    cases: Sequence[Sample] = ()
+    cases: Sequence[Case] = ()
     force: bool = False
 
     def __post_init__(self) -> None:

@@ -50,7 +50,7 @@ class Link:
             raise ParityError(
                 f"{self.name}: a probability differs by {self.max_abs_difference:.2g}, more than {self.tolerance:g}, "
                 f"on image {self.worst_image + 1}; the masks agree to Dice {self.lowest_dice:.4f} at worst. "
-                f"No artefact was kept; export again, and if that fails, report it."
+                "No artefact was kept; export again, and if that fails, report it."
             )
 
 

@@ -12,13 +12,11 @@ import numpy as np
 import onnx
 from torch import nn
 
-from lvunet.card import Card
-from lvunet.export.converters import CONVERTERS, litert_file, openvino_model
+from lvunet.export.converters import litert_file, openvino_model
 from lvunet.export.deployed import Deployed
 from lvunet.export.onnx import to_onnx
-from lvunet.export.targets import Precision, Target, TargetName
+from lvunet.export.targets import Precision, TargetName
 from lvunet.image import UInt8
-from lvunet.runtime.sidecar import write_sidecar
 
 SMALL_MAPS = 8  # int8 pays on maps of 1/8 of the image and less: above, memory is the limit, as it is in bf16
 KEPT_FLOAT = ("Add", "Divide", "GroupConvolution", "HSwish", "Interpolate", "MaxPool", "Multiply", "Pad", "ReduceMean")
@@ -141,23 +139,3 @@ REDUCED: Mapping[tuple[TargetName, Precision], Writer] = {
     ("openvino", "int8"): openvino_int8,
     ("litert", "int8"): litert_int8,
 }
-
-
-def convert(
-    target: Target,
-    folded: nn.Module,
-    card: Card,
-    path: Path,
-    *,
-    batch: int = 1,
-    precision: Precision = "fp32",
-    calibration: Sequence[UInt8] = (),
-) -> None:
-    """Write a folded network for a target, with its sidecar; `calibration` is for int8."""
-    deployed = Deployed(folded, card, batch)
-    if precision == "fp32":
-        CONVERTERS[target.name](folded, deployed, path)
-    else:
-        REDUCED[target.name, precision](folded, deployed, calibration, path)
-    if not target.inside:
-        write_sidecar(path, card, [path.with_suffix(suffix) for suffix in target.companions])

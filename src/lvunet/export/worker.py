@@ -7,26 +7,25 @@ import json
 import sys
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from statistics import median
-from time import perf_counter
 
 import numpy as np
 
 from lvunet.card import Card
 from lvunet.errors import LVUNetError
+from lvunet.evaluate.latency import measure
+from lvunet.export.convert import convert
 from lvunet.export.judge import judge
 from lvunet.export.parity import FOLDED_TO_ARTEFACT, HALF_DICE, compare
 from lvunet.export.process import Job, Outcome
-from lvunet.export.quantize import convert
 from lvunet.export.restore import initial
 from lvunet.export.targets import TARGETS
 from lvunet.fold import fold
 from lvunet.image import UInt8
-from lvunet.runtime.segmenter import Segmenter, load
+from lvunet.runtime.segmenter import load
 from lvunet.runtime.square import squared
 from lvunet.runtime.torch_backend import TorchSegmenter
 
-TIMED = 20  # calls
+TIMED = 2  # rounds of ten calls
 JUDGED = ("bf16", "int8")  # which are for speed; fp16 is for size
 ALLOWED = {"fp32": (FOLDED_TO_ARTEFACT, 0.0), "fp16": (1.0, HALF_DICE), "bf16": (1.0, HALF_DICE), "int8": (1.0, 0.0)}
 
@@ -60,21 +59,14 @@ def work(job: Job) -> Outcome:
         in_float.parent.mkdir()
         convert(target, folded, card, in_float)
         verdict = judge(load(in_float, threads=1), artefact, [Held(*case) for case in job.cases], images)
-    return Outcome(link, _median_ms(artefact, squared(images[0], card)), verdict)
+    square = squared(images[0], card)
+    (time,) = measure({target.name: lambda: artefact(square)}, threads=1, rounds=TIMED)
+    return Outcome(link, time.median_ms, verdict)
 
 
 def _read(npz: str) -> list[UInt8]:
     stored = np.load(npz)
     return [stored[name] for name in stored.files]
-
-
-def _median_ms(artefact: Segmenter, image: UInt8) -> float:
-    times_ms = []
-    for _ in range(TIMED):
-        start = perf_counter()
-        artefact(image)
-        times_ms.append((perf_counter() - start) * 1e3)
-    return median(times_ms)
 
 
 def main() -> None:

@@ -195,7 +195,7 @@ def _batches(
 def _trainer(config: TrainConfig, keep_best: KeepBest, progress_bar: bool) -> pl.Trainer:
     callbacks: list[pl.Callback] = [keep_best, EpochLog(config.folder / LOG)]
     if config.ema:
-        callbacks.append(WeightAveraging(multi_avg_fn=get_ema_multi_avg_fn(config.ema)))  # type: ignore[no-untyped-call]
+        callbacks.append(WeightAveraging(multi_avg_fn=get_ema_multi_avg_fn(config.ema)))  # type: ignore[no-untyped-call]  # torch's
     if progress_bar:
         callbacks.append(Bar())
     every = config.validate_every

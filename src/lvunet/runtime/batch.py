@@ -5,7 +5,7 @@ import ctypes
 import os
 import platform
 from collections import deque
-from collections.abc import Iterator, Sequence
+from collections.abc import Generator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import nullcontext
 from dataclasses import astuple, dataclass, fields
@@ -48,7 +48,7 @@ def segment_files(
     output: str | Path,
     overlays: str | Path | None = None,
     workers: int | None = None,
-) -> Iterator[FileResult]:
+) -> Generator[FileResult, None, None]:
     """Segment files, folders (to any depth) and globs; write one `output`/<name>.png each, and a table, areas.csv.
 
     The files of a folder keep their place in it. Where two masks would have one name, the later becomes <name>-2.png:
@@ -107,7 +107,7 @@ def _named(inputs: Sequence[str | Path], results: list[Path]) -> dict[Path, Path
     return names
 
 
-def _run(segmenter: Segmenter, jobs: list[_Job], areas: Path, workers: int) -> Iterator[FileResult]:
+def _run(segmenter: Segmenter, jobs: list[_Job], areas: Path, workers: int) -> Generator[FileResult, None, None]:
     _return_freed_memory()
     with (
         atomic_write(areas) as partial,

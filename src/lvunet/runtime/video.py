@@ -1,7 +1,7 @@
 """Video files, streams and cameras, frame by frame: bounded memory, the next frames already being worked on."""
 
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Generator, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
@@ -121,7 +121,9 @@ class Video:
             self.damage = f"{self.name} is damaged or cut off: it ends at {end_s:.1f} s{early}{lost_too}."
 
 
-def segment_frames(segmenter: Segmenter, video: Video, workers: int | None = None) -> Iterator[SegmentedFrame]:
+def segment_frames(
+    segmenter: Segmenter, video: Video, workers: int | None = None
+) -> Generator[SegmentedFrame, None, None]:
     """Segment a video; yield its frames in order, each as soon as it is asked for and done.
 
     Of a file the next frame is decoded, and `workers` frames (default: one a core) are segmented, while the caller
