@@ -151,10 +151,17 @@ def _row(artefact: Artefact) -> tuple[str, ...]:
     return (artefact.name, *_differences(artefact.link), artefact.size, f"{artefact.median_ms:.1f} ms")
 
 
+def _allowed(link: Link) -> str:
+    """What the link was held to: a difference, a mean Dice, or what is told below of fewer bits."""
+    if link.needed_dice:
+        return f"mean Dice {link.needed_dice:g}"
+    return f"{link.tolerance:.0e}" if link.tolerance < 1 else "see below"
+
+
 def _differences(link: Link) -> tuple[str, str, str, str]:
     return (
         f"{link.max_abs_difference:.1e}",
         f"{link.mean_abs_difference:.1e}",
-        f"{link.tolerance:.0e}",
+        _allowed(link),
         f"{link.lowest_dice:.4f}",
     )
