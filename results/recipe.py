@@ -41,6 +41,7 @@ EXPERIMENTS: dict[str, dict[str, Any]] = {
     "EMA 0.99": {"ema": 0.99},
     "tail and EMA": {**TAIL, "ema": 0.99},
     "structure loss": {"loss": "structure"},
+    "Dice of the batch": {"loss": "batch"},
     "AdamW 0.05, warm-up": {"optimizer": "adamw", "weight_decay": 0.05, "warmup": 0.05},
     "plain training, slope 0": {"deep": "none"},
     "slope 1 throughout": {"deep": "done"},

@@ -25,6 +25,19 @@ def test_an_empty_mask_that_is_predicted_empty_costs_next_to_nothing() -> None:
     assert loss.item() < 1e-6
 
 
+def test_a_batch_of_one_dice_makes_more_false_pixels_in_an_empty_image_cost_more() -> None:
+    target = torch.zeros(2, 1, 4, 4, dtype=torch.uint8)
+    target[0, 0, :2] = 1  # 8 pixels, found; the second image is empty
+    logits = torch.where(target == 1, 40.0, -40.0)
+    dice = []
+    for false_pixels in (0, 1, 4):
+        logits[1, 0, 0, :false_pixels] = 40.0
+        dice.append(loss_of("batch", 1)(logits, target).item() - 0.5 * 40 * false_pixels / 32)
+        each = loss_of("paper", 1)(logits, target).item() - 0.5 * 40 * false_pixels / 32
+        assert each == pytest.approx(0.5 if false_pixels else 0, abs=1e-4)
+    assert dice == pytest.approx([0, 1 - 16 / 17, 1 - 16 / 20], abs=1e-4)
+
+
 def test_several_classes_take_softmax_cross_entropy_and_the_dice_of_the_foreground() -> None:
     target = torch.tensor([[[[0, 1, 2, 2]]]], dtype=torch.uint8)
     right = torch.nn.functional.one_hot(target[:, 0].long(), 3).permute(0, 3, 1, 2) * 40.0

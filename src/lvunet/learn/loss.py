@@ -1,4 +1,6 @@
-"""What training minimises: the loss of the paper, 0.5 x binary cross-entropy + Dice, and one that looks at outlines."""
+"""What training minimises: the loss of the paper, 0.5 x binary cross-entropy + Dice, and two others."""
+
+from typing import Literal
 
 import torch
 import torch.nn.functional as F
@@ -12,9 +14,13 @@ SMOOTH = 1e-5  # of numerator and denominator: an empty mask predicted empty has
 
 
 class BCEDice(nn.Module):
-    """Logits (B, K, H, W) and class indices (B, 1, H, W) to a scalar; cross-entropy over K classes where K > 1."""
+    """Logits (B, K, H, W) and class indices (B, 1, H, W) to a scalar; cross-entropy over K classes where K > 1.
 
-    def __init__(self, classes: int) -> None:
+    Dice is that of each image, or of the batch as one: only there does a false alarm in an empty image cost what its
+    pixels cost, where in an image of its own Dice is lost from the first pixel on, and one more costs nothing.
+    """
+
+    def __init__(self, classes: int, dice_of: Literal["image", "batch"] = "image") -> None:
         super().__init__()
         self.classes = classes
         several = classes > 1
@@ -25,6 +31,7 @@ class BCEDice(nn.Module):
             include_background=not several,
             smooth_nr=SMOOTH,
             smooth_dr=SMOOTH,
+            batch=dice_of == "batch",
         )
 
     def forward(self, logits: Tensor, target: Tensor) -> Tensor:
@@ -67,8 +74,8 @@ def imitation(logits: Tensor, probability: Tensor) -> Tensor:
 
 def loss_of(name: str, classes: int) -> nn.Module:
     """Return a loss by its name in the configuration; raises `ConfigError` for one that cannot be had."""
-    if name == "paper":
-        return BCEDice(classes)
+    if name in ("paper", "batch"):
+        return BCEDice(classes, "batch" if name == "batch" else "image")
     if classes > 1:
         raise ConfigError(f"loss = {name!r} is for one class, not {classes}; take loss = 'paper'.")
     return Structure()
