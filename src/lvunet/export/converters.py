@@ -11,7 +11,6 @@ from torch import nn
 
 from lvunet.errors import ConfigError
 from lvunet.export.deployed import Deployed, graph
-from lvunet.export.forms import blur_after_nearest
 from lvunet.export.onnx import to_onnx
 from lvunet.export.targets import TargetName
 
@@ -35,12 +34,11 @@ def openvino_model(deployed: Deployed) -> Any:
     """
     import openvino as ov
 
+    from lvunet.export.openvino_forms import rewrite
+
     model = ov.convert_model(graph(deployed.with_strip_head(), deployed.image))
     model.reshape(list(deployed.image.shape))
-    for node in model.get_ordered_ops():
-        if node.get_type_name() == "Interpolate":
-            node.output(0).replace(blur_after_nearest(node.input_value(0)))
-    model.validate_nodes_and_infer_types()
+    rewrite(model)
     return model
 
 

@@ -28,7 +28,7 @@ def load_openvino(path: Path, threads: int | None = None) -> SquareSegmenter:
     def run(image: UInt8) -> Float32:
         if not hasattr(own, "request"):  # one a thread, so that threads may share the model
             own.request = compiled.create_infer_request()
-        answer: Float32 = own.request.infer([image])[0].copy()
+        answer: Float32 = own.request.infer([image], share_inputs=True, share_outputs=True)[0].copy()
         return answer
 
     return SquareSegmenter(card, run)
