@@ -13,7 +13,7 @@ from lvunet.card import INTENDED_USE, VERSION
 from lvunet.errors import LVUNetError
 from lvunet.screen import complain
 
-app = App(name="lvunet", help=f"LV-UNet. {INTENDED_USE}", version=f"lvunet {VERSION}. {INTENDED_USE}")
+app = App(name="lvunet", suppress_keyboard_interrupt=False, help=f"LV-UNet. {INTENDED_USE}", version=f"lvunet {VERSION}. {INTENDED_USE}")
 for command in (
     "model:segment",
     "training:train",
