@@ -42,6 +42,7 @@ EXPERIMENTS: dict[str, dict[str, Any]] = {
     "tail and EMA": {**TAIL, "ema": 0.99},
     "structure loss": {"loss": "structure"},
     "Dice of the batch": {"loss": "batch"},
+    "Dice of image and batch": {"loss": "paper+batch"},
     "AdamW 0.05, warm-up": {"optimizer": "adamw", "weight_decay": 0.05, "warmup": 0.05},
     "plain training, slope 0": {"deep": "none"},
     "slope 1 throughout": {"deep": "done"},

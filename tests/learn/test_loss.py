@@ -34,7 +34,9 @@ def test_a_batch_of_one_dice_makes_more_false_pixels_in_an_empty_image_cost_more
         logits[1, 0, 0, :false_pixels] = 40.0
         dice.append(loss_of("batch", 1)(logits, target).item() - 0.5 * 40 * false_pixels / 32)
         each = loss_of("paper", 1)(logits, target).item() - 0.5 * 40 * false_pixels / 32
+        both = loss_of("paper+batch", 1)(logits, target).item() - 0.5 * 40 * false_pixels / 32
         assert each == pytest.approx(0.5 if false_pixels else 0, abs=1e-4)
+        assert both == pytest.approx((each + dice[-1]) / 2, abs=1e-4)
     assert dice == pytest.approx([0, 1 - 16 / 17, 1 - 16 / 20], abs=1e-4)
 
 

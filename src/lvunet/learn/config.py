@@ -41,8 +41,8 @@ class TrainConfig(BaseModel):
     final_learning_rate: float = Field(1e-5, ge=0)
     warmup: float = Field(0.0, ge=0, lt=1, description="fraction of training in which the learning rate rises")
     weight_decay: float = Field(1e-4, ge=0)
-    loss: Literal["paper", "batch", "structure"] = Field(
-        "paper", description="0.5 BCE + Dice, the same with the Dice of a batch, or PraNet's, weighted at outlines"
+    loss: Literal["paper", "batch", "paper+batch", "structure"] = Field(
+        "paper", description="0.5 BCE + Dice of an image, of the batch, or of both; or PraNet's, weighted at outlines"
     )
     teacher: Path | None = Field(None, description="a trained LV-UNet whose probability is learnt too (distillation)")
     teaching: float = Field(0.5, ge=0, le=1, description="share of the teacher in the loss")

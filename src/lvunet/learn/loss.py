@@ -1,5 +1,6 @@
 """What training minimises: the loss of the paper, 0.5 x binary cross-entropy + Dice, and two others."""
 
+from collections.abc import Mapping, Sequence
 from typing import Literal
 
 import torch
@@ -16,22 +17,26 @@ SMOOTH = 1e-5  # of numerator and denominator: an empty mask predicted empty has
 class BCEDice(nn.Module):
     """Logits (B, K, H, W) and class indices (B, 1, H, W) to a scalar; cross-entropy over K classes where K > 1.
 
-    Dice is that of each image, or of the batch as one: only there does a false alarm in an empty image cost what its
-    pixels cost, where in an image of its own Dice is lost from the first pixel on, and one more costs nothing.
+    Dice is the mean of that of each image, and that of the batch as one, or of one of the two. In an empty image of its
+    own Dice is lost from the first false pixel on, and one more costs nothing; in the batch each costs. There large
+    structures hide small ones, of which each image's own takes care.
     """
 
-    def __init__(self, classes: int, dice_of: Literal["image", "batch"] = "image") -> None:
+    def __init__(self, classes: int, dice_of: Sequence[Literal["image", "batch"]] = ("image",)) -> None:
         super().__init__()
         self.classes = classes
         several = classes > 1
-        self.dice = DiceLoss(
-            sigmoid=not several,
-            softmax=several,
-            to_onehot_y=several,
-            include_background=not several,
-            smooth_nr=SMOOTH,
-            smooth_dr=SMOOTH,
-            batch=dice_of == "batch",
+        self.dice = nn.ModuleList(
+            DiceLoss(
+                sigmoid=not several,
+                softmax=several,
+                to_onehot_y=several,
+                include_background=not several,
+                smooth_nr=SMOOTH,
+                smooth_dr=SMOOTH,
+                batch=one == "batch",
+            )
+            for one in dice_of
         )
 
     def forward(self, logits: Tensor, target: Tensor) -> Tensor:
@@ -40,7 +45,8 @@ class BCEDice(nn.Module):
             entropy = F.binary_cross_entropy_with_logits(logits, target.to(logits.dtype))
         else:
             entropy = F.cross_entropy(logits, target[:, 0].long())
-        return 0.5 * entropy + torch.as_tensor(self.dice(logits, target.to(logits.dtype)))
+        overlaps = [torch.as_tensor(dice(logits, target.to(logits.dtype))) for dice in self.dice]
+        return 0.5 * entropy + torch.stack(overlaps).mean()
 
 
 class Structure(nn.Module):
@@ -61,6 +67,13 @@ class Structure(nn.Module):
         return ((weight * entropy).sum((2, 3)) / weight.sum((2, 3)) + overlap).mean()
 
 
+OVERLAPS: Mapping[str, Sequence[Literal["image", "batch"]]] = {
+    "paper": ("image",),
+    "batch": ("batch",),
+    "paper+batch": ("image", "batch"),
+}
+
+
 def imitation(logits: Tensor, probability: Tensor) -> Tensor:
     """Return the cross-entropy of logits (B, K, H, W) to the probability (B, K, H, W) that a teacher gives.
 
@@ -74,8 +87,8 @@ def imitation(logits: Tensor, probability: Tensor) -> Tensor:
 
 def loss_of(name: str, classes: int) -> nn.Module:
     """Return a loss by its name in the configuration; raises `ConfigError` for one that cannot be had."""
-    if name in ("paper", "batch"):
-        return BCEDice(classes, "batch" if name == "batch" else "image")
+    if name in OVERLAPS:
+        return BCEDice(classes, OVERLAPS[name])
     if classes > 1:
         raise ConfigError(f"loss = {name!r} is for one class, not {classes}; take loss = 'paper'.")
     return Structure()
