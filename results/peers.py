@@ -17,7 +17,6 @@ from tempfile import TemporaryDirectory
 from typing import Any
 
 import numpy as np
-import onnx
 import torch
 from cyclopts import App
 from torch import nn
@@ -31,7 +30,7 @@ from lvunet.evaluate.intervals import Interval, mean_interval
 from lvunet.evaluate.latency import Latency, measure
 from lvunet.evaluate.provenance import provenance
 from lvunet.evaluate.scoring import score
-from lvunet.export.onnx import to_onnx
+from lvunet.export.onnx import to_onnx, write_onnx
 from lvunet.fold import fold
 from lvunet.learn.config import TrainConfig
 from lvunet.learn.train import train
@@ -126,7 +125,7 @@ def deployed(network: nn.Module) -> nn.Module:
 def in_onnx_runtime(network: nn.Module) -> OnnxSegmenter:
     """Return the network as an artefact of one thread."""
     with TemporaryDirectory() as folder:
-        onnx.save(to_onnx(network, CARD), Path(folder) / "model.onnx")
+        write_onnx(to_onnx(network, CARD), Path(folder) / "model.onnx")
         return OnnxSegmenter(Path(folder) / "model.onnx", threads=1)
 
 

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from results.page import accuracy, page, sections
+from results.runtimes_plot import PICTURE, picture
 from results.section import Section, origin
 
 HERE = Path(__file__).parent
@@ -68,3 +69,4 @@ if __name__ == "__main__":
     made_now = sections(HERE)
     README.write_text(renewed(README.read_text(encoding="utf-8"), made_now), encoding="utf-8")
     PAGE.write_text(page(made_now), encoding="utf-8")
+    (PAGE.parent / "images" / PICTURE).write_text(picture(HERE), encoding="utf-8")

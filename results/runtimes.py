@@ -5,6 +5,7 @@ lvunet benchmark --runtimes all --json results/runtimes-256.json
 
 from pathlib import Path
 
+from results.runtimes_plot import ALT, PICTURE, forms, table
 from results.section import Section, found
 
 from lvunet.benchmark.standings import Record
@@ -16,14 +17,18 @@ TEXT = (
     "form that the paper's authors deploy, whose backbone keeps its batch norms, in eager PyTorch. The floor is the "
     "time that the multiply-adds take at the peak of a float32 matrix product on this machine, measured in the same "
     "run; fewer bits, and Winograd's way of a dense 3x3 convolution in the peers, take less. *onnx* resizes by itself, "
-    "the others do not."
+    "the others do not; *onnx* and *ncnn* take the images of a batch one by one. *compile* is `torch.compile`, *torch* "
+    "an exported program of PyTorch. A candidate of float32 that is further than 1e-4 from PyTorch is not measured."
 )
 
 
 def runtimes(results: Path) -> Section:
     """Return a table a workload, the fastest runtime first."""
     records = found(results, "runtimes-*.json")
-    return Section("Runtimes", TEXT, "runtimes-*.json", [_table(record) for record in records], records)
+    made = forms(results) if records else []
+    tables = [*map(_table, records), *([table(made)] if made else [])]
+    text = f"{TEXT}\n\n![{ALT}](images/{PICTURE})" if made else TEXT
+    return Section("Runtimes", text, "runtimes-*.json", tables, records)
 
 
 def _table(record: Record) -> Table:
@@ -40,4 +45,7 @@ def _table(record: Record) -> Table:
     )
     limit, baseline = record["limit"], record["latencies"][0]["baseline"].removeprefix("lv-unet in ")
     note = f"Times as fast as *{baseline}*. Peak {limit['gflops']:.0f} GFLOP/s, copy {limit['copy_gbps']:.0f} GB/s."
-    return Table(record["workload"], HEAD, rows, note)
+    for name, why in record.get("failures", {}).items():
+        note += f" Not measured: {name.removeprefix('lv-unet in ')} ({why})."
+    title = record["workload"] + (", networks of packages" if len(record["networks"]) > 1 else "")
+    return Table(title, HEAD, rows, note)

@@ -26,6 +26,7 @@ from lvunet.data.selection import UNION, choose
 from lvunet.errors import ArtefactError, ConfigError
 from lvunet.evaluate.evidence import write_json
 from lvunet.evaluate.scoring import Outlined, outline
+from lvunet.export.onnx import write_onnx
 from lvunet.image import atomic_write, resize
 from lvunet.learn.config import ARTEFACT, MANIFEST, TrainConfig
 from lvunet.learn.recipe import RECIPES
@@ -130,11 +131,11 @@ def put(source: Path, name: str, target: Path) -> Card:
     card = replace(card, name=name, training=without_folders(card.training))
     model.graph.name = name
     onnx.helper.set_model_props(model, {METADATA_KEY: card.to_json()})
-    data = model.SerializeToString(deterministic=True)
-    if len(data) >= MOST_BYTES:
-        raise ArtefactError(f"{source} has {len(data):,} bytes; a model of the package has under {MOST_BYTES:,}.")
     with atomic_write(target) as partial:
-        partial.write_bytes(data)
+        write_onnx(model, partial)
+        size_bytes = partial.stat().st_size
+        if size_bytes >= MOST_BYTES:
+            raise ArtefactError(f"{source} has {size_bytes:,} bytes; a model of the package has under {MOST_BYTES:,}.")
     return card
 
 

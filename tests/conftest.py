@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from lvunet import cli
+from lvunet.cli.web import PAGE
 from lvunet.export.onnx import export_onnx
 from lvunet.model import save_checkpoint
 from models import card_of, picture, trained_model
@@ -22,6 +23,15 @@ def shared() -> Path:
         message = f"no real data at {SHARED}; set LVUNET_SHARED"
         pytest.fail(message) if os.environ.get("CI") == "true" else pytest.skip(message)
     return SHARED
+
+
+@pytest.fixture(scope="session")
+def page() -> Path:
+    """The folder of the built page, which is there after `make web`."""
+    if not (PAGE / "index.html").is_file():
+        message = "the page was not built: make web"
+        pytest.fail(message) if os.environ.get("CI") == "true" else pytest.skip(message)
+    return PAGE
 
 
 @pytest.fixture(scope="session")

@@ -40,6 +40,9 @@ def main(job: Job) -> None:
             raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
         case "hang":
             hang(job)
+        case "leaves":
+            subprocess.Popen(["sleep", "1000"])
+            job.answer.write_text(json.dumps(asdict(PROVEN)), encoding="utf-8")
         case "refused" | "well":
             outcome = REFUSED if job.target == "refused" else PROVEN
             job.answer.write_text(json.dumps(asdict(outcome)), encoding="utf-8")

@@ -13,9 +13,7 @@ GREY_LEVELS = 8 / 255 / 0.25  # eight, normalised
 
 
 def brighter(network: nn.Module, deployed: Deployed, path: Path) -> None:
-    bias = cast(nn.Conv2d, deployed.planes.get_submodule("normalisation")).bias
-    assert bias is not None
-    bias += GREY_LEVELS
+    deployed.shift += GREY_LEVELS
     program_file(network, deployed, path)
 
 

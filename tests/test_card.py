@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from lvunet.card import Card
+from lvunet.card import VERSION, Card
 from lvunet.errors import CheckpointError, ConfigError
 from lvunet.runtime.onnx_backend import OnnxSegmenter
 from lvunet.runtime.zoo import ZOO
@@ -53,6 +53,17 @@ def test_the_bundled_models_are_read(path: Any) -> None:
 def test_what_no_calibration_gives_is_refused(fields: dict[str, Any]) -> None:
     with pytest.raises(CheckpointError, match="card is not readable"):
         Card.from_json(json.dumps(fields))
+
+
+@pytest.mark.parametrize("version", ["0.2.0", "1.0", "99.0.0rc1"])
+def test_a_card_of_a_newer_version_asks_for_an_upgrade(version: str) -> None:
+    text = Card().to_json().replace(f'"{VERSION}"', f'"{version}"')
+    with pytest.raises(CheckpointError, match=rf"of lvunet {version}, newer than this {VERSION}: upgrade it"):
+        Card.from_json(text)
+
+
+def test_a_card_of_another_patch_is_read() -> None:
+    assert Card.from_json(Card(version="0.1.7").to_json()).version == "0.1.7"
 
 
 def test_a_temperature_of_zero_says_what_is_meant() -> None:

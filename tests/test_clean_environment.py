@@ -3,6 +3,9 @@
 import subprocess
 import sys
 from pathlib import Path
+from urllib.request import urlopen
+
+import pytest
 
 from lvunet.data.phantom import phantom
 from lvunet.image import write_image
@@ -24,14 +27,31 @@ def run(*command: object) -> str:
     return ended.stdout
 
 
-def test_a_model_segments_in_an_environment_without_torch(artefact: Path, tmp_path: Path) -> None:
-    run(sys.executable, "-m", "venv", tmp_path / "venv")
-    python = tmp_path / "venv" / "bin" / "python"
-    run(python, "-m", "pip", "install", "--quiet", ROOT)
+@pytest.fixture(scope="module")
+def installed(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The programs of a new environment with the package."""
+    folder = tmp_path_factory.mktemp("installed")
+    run(sys.executable, "-m", "venv", folder)
+    run(folder / "bin" / "python", "-m", "pip", "install", "--quiet", ROOT)
+    return folder / "bin"
+
+
+def test_the_page_is_in_the_package_and_served_from_there(installed: Path, page: Path) -> None:
+    command = [str(installed / "lvunet"), "demo", "--web", "--no-browser", "--port", "0"]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True, cwd="/") as process:
+        assert process.stdout
+        address = process.stdout.readline().split()[0]
+        for built in filter(Path.is_file, page.rglob("*")):
+            with urlopen(address + built.relative_to(page).as_posix(), timeout=10) as answer:
+                assert answer.read() == built.read_bytes()
+        process.terminate()
+
+
+def test_a_model_segments_in_an_environment_without_torch(installed: Path, artefact: Path, tmp_path: Path) -> None:
+    python, lvunet = installed / "python", installed / "lvunet"
     write_image(tmp_path / "image.png", phantom("polyp", 0, (90, 120))[0])
     run(python, "-c", PROGRAM, artefact, tmp_path / "image.png", tmp_path / "mask.png")
     assert (tmp_path / "mask.png").exists()
-    lvunet = tmp_path / "venv" / "bin" / "lvunet"
     assert "1 of 1" in run(lvunet, "segment", tmp_path / "image.png", "-m", artefact, "-o", tmp_path / "out")
     assert "CVC-ColonDB" in run(lvunet, "data", "list")
     assert "runs; to export: pip install 'lvunet[train]'" in run(lvunet, "doctor")

@@ -17,6 +17,7 @@ from lvunet.evaluate.evidence import Evaluation, write_json
 from lvunet.evaluate.provenance import provenance
 from lvunet.evaluate.quality import Trust, judge
 from lvunet.evaluate.scoring import score
+from lvunet.export.onnx import write_onnx
 from lvunet.learn.config import TrainConfig
 from lvunet.runtime.onnx_backend import METADATA_KEY
 from lvunet.runtime.segmenter import load
@@ -43,7 +44,7 @@ def test_a_model_too_large_for_the_package_is_refused(artefact: Path, tmp_path: 
     model = onnx.load(artefact)
     ballast = np.zeros(500_000, np.float32)
     model.graph.initializer.append(onnx.numpy_helper.from_array(ballast, "ballast"))
-    onnx.save(model, tmp_path / "large.onnx")
+    write_onnx(model, tmp_path / "large.onnx")
     with pytest.raises(ArtefactError, match="under 2,500,000"):
         zoo_script.put(tmp_path / "large.onnx", "skin", tmp_path / "skin.onnx")
     assert not (tmp_path / "skin.onnx").exists()
@@ -62,7 +63,7 @@ def run_of(card: Card, folder: Path) -> Path:
     model = onnx.load(ZOO / f"{card.name}.onnx")
     onnx.helper.set_model_props(model, {METADATA_KEY: card.to_json()})
     folder.mkdir()
-    onnx.save(model, folder / "model.onnx")
+    write_onnx(model, folder / "model.onnx")
     write_json(folder / "manifest.json", {"split": {"train": ["a"] * 1234, "val": ["b"]}})
     return folder
 

@@ -2,6 +2,7 @@
 
 import json
 import math
+import re
 from dataclasses import asdict, dataclass, field, fields
 from typing import TYPE_CHECKING, Any, Self
 
@@ -56,8 +57,12 @@ class Card:
         whole = (self.classes, self.in_channels, self.size)
         if not all(isinstance(n, int | float) for n in numbers) or not all(type(n) is int for n in whole):
             raise ConfigError("a card's numbers are numbers, and its classes, in_channels and size whole ones.")
-        if not all(isinstance(name, str) for name in (self.name, *self.class_names)):
-            raise ConfigError("a card's names are words.")
+        if not all(isinstance(word, str) and word for word in (self.name, self.version, *self.class_names)):
+            raise ConfigError("a card's names and version are words.")
+        if not all(map(math.isfinite, numbers)):
+            raise ConfigError("a card's numbers are finite.")
+        if _series(self.version) > _series(VERSION):
+            raise ConfigError(f"it is of lvunet {self.version}, newer than this {VERSION}: upgrade it.")
         if not len(self.mean) == len(self.std) == self.in_channels:
             raise ConfigError(f"a card of {self.in_channels} channels needs as many values in mean and std.")
         if self.classes < 1 or self.size < 1 or not 0 <= self.threshold <= 1 or min(self.std) <= 0:
@@ -129,6 +134,11 @@ class Card:
             return cls(**immutable)
         except (TypeError, ValueError, ConfigError) as error:
             raise CheckpointError(f"model card is not readable: {error}") from error
+
+
+def _series(version: str) -> tuple[int, ...]:
+    """Return major and minor of a version: within them, what a card means does not change."""
+    return tuple(int(number) for number in re.findall(r"\d+", version)[:2])
 
 
 def _immutable(value: Any) -> Any:

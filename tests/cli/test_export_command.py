@@ -45,6 +45,8 @@ def test_several_targets_are_exported_by_one_command(lvunet: Lvunet, checkpoint:
         (["NOTFOLDABLE", "-o", "OUT"], "slope is 0.5"),
         (["nothing.onnx", "-o", "OUT"], "no model 'nothing.onnx'"),
         (["MODEL"], "--output"),
+        (["MODEL", "-o", "OUT", "--limit", "nan"], "--limit nan: give 1 to 86400 seconds"),
+        (["MODEL", "-o", "OUT", "--limit", "0"], "--limit 0: give 1 to 86400 seconds"),
     ],
 )
 def test_a_mistake_is_answered_in_a_sentence_and_nothing_is_written(
@@ -87,7 +89,10 @@ def of_the_command(mark: str) -> list[Path]:
     return found
 
 
-@pytest.mark.parametrize("interruption", [signal.SIGINT, pytest.param(signal.SIGTERM, marks=pytest.mark.slow)])
+SLOW = (pytest.param(number, marks=pytest.mark.slow) for number in (signal.SIGTERM, signal.SIGHUP, signal.SIGKILL))
+
+
+@pytest.mark.parametrize("interruption", [signal.SIGINT, *SLOW])
 def test_an_interruption_leaves_no_file_and_no_process(
     checkpoint: Path, tmp_path: Path, interruption: signal.Signals
 ) -> None:
@@ -99,6 +104,10 @@ def test_an_interruption_leaves_no_file_and_no_process(
         time.sleep(0.05)
     assert len(of_the_command(mark)) >= 2  # the conversion has begun
     running.send_signal(interruption)
-    assert running.wait(timeout=ENDED_S) == 130
+    killed = interruption == signal.SIGKILL
+    assert running.wait(timeout=ENDED_S) == (-signal.SIGKILL if killed else 130)
+    deadline = time.monotonic() + ENDED_S
+    while killed and of_the_command(mark) and time.monotonic() < deadline:
+        time.sleep(0.05)  # the converter looks once a second
     assert list(tmp_path.iterdir()) == []
     assert of_the_command(mark) == []

@@ -121,7 +121,7 @@ def test_an_interrupted_file_leaves_whole_masks_but_no_half_video_and_no_half_ta
     clip = write_clip(tmp_path / "clip.mp4", pictures(20, 240, 320) * 20, ("mpeg4", "yuv420p"))
     ended = interrupted(clip, tmp_path / "out")
     assert ended.returncode == 130, ended.stderr
-    assert "interrupted. What was finished is kept" in " ".join(ended.stderr.split())
+    assert "interrupted. Whole files are kept" in " ".join(ended.stderr.split())
     left = names(tmp_path / "out")
     assert left == [f"{number:06}.png" for number in range(len(left))]
     assert {image_size(tmp_path / "out" / name) for name in left} == {(240, 320)}

@@ -9,6 +9,7 @@ import pytest
 import torch
 
 from lvunet.errors import EmptyInput, ParityError
+from lvunet.export.onnx import write_onnx
 from lvunet.export.parity import Link, verify
 from lvunet.fold import fold
 from lvunet.image import Float32, UInt8
@@ -80,7 +81,7 @@ def test_one_weight_of_the_artefact_is_found(
     values = onnx.numpy_helper.to_array(kernel).copy()
     values[0, 0, 0, 0] += 0.05
     kernel.CopyFrom(onnx.numpy_helper.from_array(values, kernel.name))
-    onnx.save(model, tmp_path / "edited.onnx")
+    write_onnx(model, tmp_path / "edited.onnx")
     with pytest.raises(ParityError, match="folded -> artefact"):
         verify(trained, folded, OnnxSegmenter(tmp_path / "edited.onnx"), IMAGES)
 

@@ -30,6 +30,10 @@ def test_an_outcome_arrives_as_it_was_sent(tmp_path: Path) -> None:
     assert ended("well", tmp_path) == failing_worker.PROVEN
 
 
+def test_a_child_that_lives_on_does_not_hold_the_outcome_back(tmp_path: Path) -> None:
+    assert ended("leaves", tmp_path) == failing_worker.PROVEN  # and not its time limit
+
+
 def test_an_error_of_ours_stays_what_it_is(tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match=r"^no 5 channels here\.$"):
         ended("refused", tmp_path)

@@ -12,7 +12,7 @@ from torch import Tensor
 
 from lvunet.data.phantom import KINDS, phantom
 from lvunet.errors import ArtefactError, ConfigError
-from lvunet.export.onnx import export_onnx
+from lvunet.export.onnx import export_onnx, write_onnx
 from lvunet.export.restore import initial
 from lvunet.fold.unfold import settle
 from lvunet.image import UInt8, find_images, read_image, resize
@@ -118,6 +118,6 @@ def test_an_artefact_whose_weights_are_not_stored_in_float_is_refused(artefact: 
     values = onnx.helper.make_tensor("whole", onnx.TensorProto.INT8, weight.dims, [1] * 16)
     model.graph.initializer.append(values)
     model.graph.node.insert(0, onnx.helper.make_node("Cast", ["whole"], [weight.name], to=onnx.TensorProto.FLOAT))
-    onnx.save(model, tmp_path / "small.onnx")
+    write_onnx(model, tmp_path / "small.onnx")
     with pytest.raises(ArtefactError, match="If it was quantised"):
         initial(tmp_path / "small.onnx")

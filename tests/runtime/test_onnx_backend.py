@@ -44,6 +44,32 @@ def test_an_onnx_file_that_is_not_ours_is_refused(artefact: Path, tmp_path: Path
         OnnxSegmenter(tmp_path / "foreign.onnx")
 
 
+def another_threshold(data: bytes) -> bytes:
+    assert data.count(b'"threshold": 0.5') == 1
+    return data.replace(b'"threshold": 0.5', b'"threshold": 0.1')
+
+
+def one_bit_of_a_weight(data: bytes) -> bytes:
+    edited = bytearray(data)
+    edited[len(data) // 2] ^= 1
+    return bytes(edited)
+
+
+@pytest.mark.parametrize("edit", [another_threshold, one_bit_of_a_weight])
+def test_an_edited_artefact_is_refused(artefact: Path, tmp_path: Path, edit: Callable[[bytes], bytes]) -> None:
+    (tmp_path / "edited.onnx").write_bytes(edit(artefact.read_bytes()))
+    with pytest.raises(ArtefactError, match=r"edited\.onnx is not the file that was exported: edited, damaged"):
+        OnnxSegmenter(tmp_path / "edited.onnx")
+
+
+def test_an_artefact_without_its_seal_is_refused(artefact: Path, tmp_path: Path) -> None:
+    model = onnx.load(artefact)
+    onnx.helper.set_model_props(model, {METADATA_KEY: OnnxSegmenter(artefact).card.to_json()})
+    onnx.save(model, tmp_path / "unsealed.onnx")
+    with pytest.raises(ArtefactError, match="not the file that was exported"):
+        OnnxSegmenter(tmp_path / "unsealed.onnx")
+
+
 @pytest.mark.parametrize("content", [b"", b"PK\x03\x04 a zip", b"<html>"], ids=["empty", "zip", "html"])
 def test_a_file_that_is_not_onnx_is_refused(tmp_path: Path, content: bytes) -> None:
     (tmp_path / "corrupt.onnx").write_bytes(content)

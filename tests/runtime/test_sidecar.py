@@ -1,6 +1,7 @@
 """The sidecar of an artefact: what was exported is recognised, and anything else is refused in one sentence."""
 
 import json
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -72,6 +73,20 @@ def test_a_newer_format_asks_for_an_upgrade(model: Path) -> None:
     stored = json.loads(sidecar(model).read_text(encoding="utf-8"))
     sidecar(model).write_text(json.dumps(stored | {"format": FORMAT + 1}), encoding="utf-8")
     with pytest.raises(ArtefactError, match=r"is of format 2: made by a newer lvunet\? Upgrade it"):
+        read_sidecar(model)
+
+
+@pytest.mark.parametrize(
+    ("key", "change"),
+    [("card", lambda card: card | {"threshold": 0.01}), ("sha256", lambda hashes: {"model.xml": hashes["model.xml"]})],
+    ids=["another threshold", "a file that nobody checks"],
+)
+def test_an_edited_sidecar_is_refused(
+    model: Path, key: str, change: Callable[[dict[str, Any]], dict[str, Any]]
+) -> None:
+    stored = json.loads(sidecar(model).read_text(encoding="utf-8"))
+    sidecar(model).write_text(json.dumps(stored | {key: change(stored[key])}), encoding="utf-8")
+    with pytest.raises(ArtefactError, match=r"model\.xml\.json is not as it was written"):
         read_sidecar(model)
 
 

@@ -14,6 +14,7 @@ import pytest
 
 from lvunet.data.phantom import phantom
 from lvunet.errors import ArtefactError, ConfigError
+from lvunet.export.onnx import write_onnx
 from lvunet.runtime.onnx_backend import METADATA_KEY
 from lvunet.runtime.segmenter import load
 from lvunet.runtime.zoo import ZOO, Bundled, bundled, model_file, prove
@@ -58,7 +59,7 @@ def edited(folder: Path, change: Callable[[onnx.ModelProto], object]) -> Bundled
     """Edit the artefact, and write the hash of it as it now is, so that only what is inside can give it away."""
     model = onnx.load(folder / f"{NAME}.onnx")
     change(model)
-    onnx.save(model, folder / f"{NAME}.onnx")
+    write_onnx(model, folder / f"{NAME}.onnx")
     return replace(MODELS[NAME], sha256=sha256((folder / f"{NAME}.onnx").read_bytes()).hexdigest())
 
 

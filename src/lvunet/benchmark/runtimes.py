@@ -2,39 +2,39 @@
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from copy import deepcopy
+from ctypes import CDLL
 from dataclasses import replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import cast
 
+import numpy as np
 import torch
+from numpy.typing import ArrayLike, NDArray
 from torch import nn
 
+from lvunet.benchmark.converting import Call, call, converted
 from lvunet.benchmark.forms import count
 from lvunet.benchmark.peers import LVUNET, PEERS, build
 from lvunet.benchmark.roofline import roofline
 from lvunet.benchmark.speeds import Speeds, Workload, candidate
 from lvunet.card import Card
-from lvunet.errors import ConfigError, did_you_mean
+from lvunet.errors import ConfigError, ExportError, MissingDependency, did_you_mean
 from lvunet.evaluate.latency import measure, torch_threads
-from lvunet.export.convert import convert
-from lvunet.export.deployed import Deployed
+from lvunet.export.deployed import Deployed, graph
+from lvunet.export.parity import FOLDED_TO_ARTEFACT
 from lvunet.export.quantize import REDUCED
-from lvunet.export.targets import TARGETS, Precision, Target, absent, wanted
+from lvunet.export.targets import TARGETS, Precision, Target, absent
 from lvunet.fold import fold
-from lvunet.image import UInt8
 from lvunet.model import LVUNet, load_checkpoint
-from lvunet.runtime.segmenter import load
-from lvunet.runtime.square import SquareSegmenter
 
 ALL = "all"
 AUTHORS = "authors"  # their deployed form, in PyTorch
 EAGER, CHANNELS_LAST, COMPILED = "pytorch", "channels-last", "compile"
 FLOAT = tuple(name for name, target in TARGETS.items() if target.executed)
 FEWER_BITS = tuple(f"{target}-{precision}" for target, precision in REDUCED)
+TRIM_THRESHOLD, MMAP_THRESHOLD = -1, -3  # glibc's malloc.h
 RUNTIMES = (AUTHORS, EAGER, CHANNELS_LAST, COMPILED, *FLOAT, *FEWER_BITS)
-
-Call = Callable[[], object]
 
 
 def compare(
@@ -48,35 +48,41 @@ def compare(
 ) -> Speeds:
     """Measure networks of normalised pixels to logits, ready to deploy, in runtimes of `RUNTIMES`.
 
-    Every candidate gets uint8 and gives a probability. The first network in the first runtime is the baseline.
-    Raises `MissingDependency` for a runtime that is not installed, and `ConfigError` for an unknown one.
+    Every candidate gets uint8 and gives a probability, in float32 that of PyTorch. The first network in the first
+    runtime is the baseline. What a runtime cannot do is left out, and the reason kept.
+    Raises `MissingDependency` for a runtime that is not installed, `ConfigError` for an unknown one, and `ExportError`
+    if none can do this.
     """
+    workload.demand(rounds)
+    _demand(runtimes)
+    _keep_freed_memory()
     card = replace(card, size=workload.side)
-    for name in runtimes:
-        if name not in RUNTIMES:
-            raise ConfigError(f"no runtime {name!r}.{did_you_mean(name, (ALL, *RUNTIMES))}")
-        if name in (*FLOAT, *FEWER_BITS):
-            wanted([_target(name)[0].name])  # raises where it is not installed
+    candidates: dict[str, Call] = {}
+    failures: dict[str, str] = {}
     with TemporaryDirectory() as folder, torch_threads(workload.threads):
-        candidates: dict[str, Call] = {}
         for place, (name, network) in enumerate(networks.items()):
             for runtime in runtimes:
                 if runtime == AUTHORS and name != LVUNET:
                     continue
-                where = Path(folder) / f"{place}"
-                candidates[candidate(name, runtime)] = _candidate(network, runtime, card, workload, where)
+                key = candidate(name, runtime)
+                try:
+                    candidates[key] = _candidate(network, runtime, card, workload, Path(folder) / f"{place}")
+                except Exception as error:  # every converter and runtime has errors of its own
+                    failures[key] = _reason(error)
                 progress()
+        if not candidates:
+            raise ExportError("none can do this: " + "; ".join(f"{key}, {why}" for key, why in failures.items()))
         latencies = measure(candidates, threads=workload.threads, rounds=rounds, calls=max(2, 8 // workload.batch))
         pixels = torch.zeros(1, card.in_channels, card.size, card.size)
         costs = {name: count(network, pixels) for name, network in networks.items()}
-        return Speeds(workload, tuple(latencies), costs, roofline(workload.threads))
+        return Speeds(workload, tuple(latencies), costs, roofline(workload.threads), failures)
 
 
 def installed(names: Iterable[str]) -> tuple[str, ...]:
-    """Return the runtimes as they are, or for `all` those whose packages are there."""
+    """Return the runtimes, each once, or for `all` those whose packages are there."""
     absent_here = [name for name in (*FLOAT, *FEWER_BITS) if absent(_target(name)[0].modules)]
     there = tuple(name for name in RUNTIMES if name not in absent_here)
-    return there if list(names) == [ALL] else tuple(names)
+    return there if ALL in (chosen := tuple(dict.fromkeys(names))) else chosen
 
 
 def ready(names: Iterable[str], checkpoint: Path | None = None) -> dict[str, nn.Module]:
@@ -85,8 +91,9 @@ def ready(names: Iterable[str], checkpoint: Path | None = None) -> dict[str, nn.
     They are new, since trained ones are as fast, but for an LV-UNet out of a `checkpoint`.
     """
     torch.manual_seed(0)
-    chosen = (LVUNET, *PEERS) if list(names) == [ALL] else names
-    return {name: fold(_trained(checkpoint)) if name == LVUNET else build(name).eval() for name in chosen}
+    chosen = tuple(names)
+    every = (LVUNET, *PEERS) if ALL in chosen else chosen
+    return {name: fold(_trained(checkpoint)) if name == LVUNET else build(name).eval() for name in every}
 
 
 def authors_form() -> nn.Module:
@@ -105,25 +112,51 @@ def _trained(checkpoint: Path | None) -> LVUNet:
     return network
 
 
+def _demand(runtimes: Sequence[str]) -> None:
+    for name in runtimes:
+        if name not in RUNTIMES:
+            raise ConfigError(f"no runtime {name!r}.{did_you_mean(name, (ALL, *RUNTIMES))}")
+        if name in (*FLOAT, *FEWER_BITS) and (lacking := absent(_target(name)[0].modules)):
+            raise MissingDependency(f"{name} needs {', '.join(lacking)}: {_target(name)[0].install}.")
+
+
+def _keep_freed_memory() -> None:
+    """Let the C library keep what PyTorch frees, as it does by itself in a process without other runtimes.
+
+    With OpenVINO, ExecuTorch or LiteRT beside it an eager LV-UNet had 4,500 page faults a call instead of 25, and took
+    twice as long (2026-11-23).
+    """
+    library = CDLL(None)
+    if hasattr(library, "mallopt"):  # of glibc
+        library.mallopt(TRIM_THRESHOLD, 2**30)
+        library.mallopt(MMAP_THRESHOLD, 2**25)  # its upper limit
+
+
 def _candidate(network: nn.Module, runtime: str, card: Card, workload: Workload, folder: Path) -> Call:
-    images, deployed = workload.images, Deployed(network, card, workload.batch)
+    """Return the call of a network in a runtime, which has been called, and found to answer as PyTorch does."""
+    deployed = Deployed(network, card, workload.batch)
+    expected = cast(NDArray[np.float32], _eager(deployed, workload)())  # (B, K, side, side)
+    made = _prepared(deployed, network, runtime, workload, folder)
+    apart = float(np.abs(np.reshape(cast(ArrayLike, made()), expected.shape) - expected).max())
+    if runtime not in (AUTHORS, *FEWER_BITS) and not apart <= FOLDED_TO_ARTEFACT:  # NaN is not within
+        raise ExportError(f"its probability is {apart:.2g} from that of PyTorch, more than {FOLDED_TO_ARTEFACT:g}")
+    return made
+
+
+def _prepared(deployed: Deployed, network: nn.Module, runtime: str, workload: Workload, folder: Path) -> Call:
+    card, images = deployed.card, workload.images
     if runtime == AUTHORS:
-        return _eager(Deployed(authors_form(), card, workload.batch), images)
+        return _eager(Deployed(authors_form(), card, workload.batch), workload)
     if runtime == EAGER:
-        return _eager(deployed, images)
+        return _eager(deployed, workload)
     if runtime == CHANNELS_LAST:
-        return _eager(deployed.to(memory_format=torch.channels_last), images)
+        return _eager(deployed.to(memory_format=torch.channels_last), workload)
     if runtime == COMPILED:
-        return _eager(torch.compile(deployed), images)
+        # By way of a graph: of code that networks share, PyTorch compiles eight forms, and is then eager in silence.
+        return _eager(torch.compile(graph(deployed, deployed.image).module(), fullgraph=True), workload)
     target, precision = _target(runtime)
-    path = folder / runtime / f"model{target.suffix}"
-    path.parent.mkdir(parents=True)
-    convert(target, network, card, path, batch=workload.batch, precision=precision, calibration=[*images[:1]])
-    segmenter = load(path, workload.threads)
-    if isinstance(segmenter, SquareSegmenter) and target.name != "ncnn":
-        run = segmenter.run
-        return lambda: run(images)
-    return lambda: [segmenter(image) for image in images]  # these take one image a call
+    path = converted(network, card, target, images, folder / runtime, precision=precision)
+    return call(path, target, images, workload.threads)
 
 
 def _target(runtime: str) -> tuple[Target, Precision]:
@@ -131,11 +164,16 @@ def _target(runtime: str) -> tuple[Target, Precision]:
     return TARGETS[name], cast(Precision, precision or "fp32")
 
 
-def _eager(network: Callable[[torch.Tensor], torch.Tensor], images: UInt8) -> Call:
-    batch = torch.from_numpy(images)
+def _eager(network: Callable[[torch.Tensor], torch.Tensor], workload: Workload) -> Call:
+    batch = torch.from_numpy(workload.images)
 
-    def call() -> object:
+    def answer() -> object:
         with torch.inference_mode():
             return network(batch).numpy()
 
-    return call
+    return answer
+
+
+def _reason(error: Exception) -> str:
+    """Return the last words of an error, which of a converter that crashed are those of its exception."""
+    return (str(error).strip().splitlines() or [type(error).__name__])[-1][:200]

@@ -4,6 +4,7 @@ Exit code 0: all done. 1: done, but some files were left out, and named. 2: not 
 """
 
 import os
+import signal
 import sys
 from collections.abc import Sequence
 
@@ -13,7 +14,12 @@ from lvunet.card import INTENDED_USE, VERSION
 from lvunet.errors import LVUNetError
 from lvunet.screen import complain
 
-app = App(name="lvunet", suppress_keyboard_interrupt=False, help=f"LV-UNet. {INTENDED_USE}", version=f"lvunet {VERSION}. {INTENDED_USE}")
+app = App(
+    name="lvunet",
+    suppress_keyboard_interrupt=False,
+    help=f"LV-UNet. {INTENDED_USE}",
+    version=f"lvunet {VERSION}. {INTENDED_USE}",
+)
 for command in (
     "model:segment",
     "training:train",
@@ -31,6 +37,10 @@ for group in ("data", "weights"):
 
 def main(arguments: Sequence[str] | None = None) -> None:
     """Run a command line, by default that of the process, and exit."""
+    for name in ("SIGTERM", "SIGHUP"):  # a closed terminal, a stopped container: they leave as little behind as Ctrl-C
+        number = getattr(signal, name, None)
+        if number and signal.getsignal(number) == signal.SIG_DFL:  # nohup has the second one ignored
+            signal.signal(number, signal.default_int_handler)
     os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")  # NumPy's: 40 ms of each start, and no command needs them
     given = sys.argv[1:] if arguments is None else arguments
     if not given or given[0].startswith("-"):
@@ -50,7 +60,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
         complain(f"{error.strerror}: {error.filename}" if error.filename else str(error))
         code = 2
     except KeyboardInterrupt:
-        complain("interrupted. What was finished is kept; `train` and `demo` go on if run again.")
+        complain("interrupted. Whole files are kept, half ones are not; `train` and `demo` go on if run again.")
         code = 130
     sys.exit(code or 0)
 

@@ -1,14 +1,15 @@
 """`lvunet export` and `doctor`: a model to every runtime, with proof, and which of them this machine has."""
 
-import signal
 from pathlib import Path
 from typing import Annotated
 
 from cyclopts import Parameter
 
+from lvunet.errors import ConfigError
 from lvunet.export.targets import TARGETS, Precision, TargetName, wanted
 from lvunet.screen import complain, progress, say, show
 
+LONGEST_S = 86_400  # of a conversion: a day
 FULL, MANY = 12, 128  # images: a difference in fp32 is everywhere, an outline that flips is rare
 
 
@@ -31,7 +32,7 @@ def export(
         output: Folder for the artefacts with parity.html and parity.json; or, for one target, its file.
         to: The targets: one or several. lvunet doctor shows which are installed.
         precision: fp16 is smaller; bf16 and int8 are for speed, and refused if they cost more than half a point of
-            Dice or are not faster than the same target in fp32.
+            Dice or are hardly faster than the same target in fp32.
         verify_on: Images for the proof, best your own: a folder, of which up to 12 are taken (128 for
             fewer bits than fp32). Default: phantoms. Where
             it has images/ and masks/, bf16 and int8 are judged on all that the model was not trained on.
@@ -40,7 +41,8 @@ def export(
         limit: Seconds that a converter may take.
     """
     wanted(to, precision)  # before any import, since it says what to install
-    signal.signal(signal.SIGTERM, signal.default_int_handler)  # so that it leaves as little behind as Ctrl-C
+    if not 1 <= limit <= LONGEST_S:
+        raise ConfigError(f"--limit {limit:g}: give 1 to {LONGEST_S} seconds.")
 
     from lvunet.data.selection import held_out, pictures
     from lvunet.export.deploy import FewerBits, deploy

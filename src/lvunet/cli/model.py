@@ -36,6 +36,8 @@ def segment(
         return _segment_stdin(model, output)
     if mistyped := next((name for name in inputs if name.startswith("--")), None):
         raise ConfigError(f"segment has no flag {mistyped}; lvunet segment --help lists them.")
+    if str(output) == "-":
+        raise ConfigError("-o - is for one image from standard input; give a folder.")
     if workers is not None and workers < 1:
         raise ConfigError(f"--workers {workers}: give at least 1.")
     if output.suffix.lower() == ".png":
@@ -55,14 +57,33 @@ def segment(
 
 
 def demo(
-    *, data: Path | None = None, output: Annotated[Path, Parameter(name=["--out", "--output", "-o"])] = Path("demo")
+    *,
+    data: Path | None = None,
+    output: Annotated[Path, Parameter(name=["--out", "--output", "-o"])] = Path("demo"),
+    web: Annotated[bool, Parameter(negative=())] = False,
+    port: int | None = None,
+    browser: bool = True,
 ) -> None:
     """Show the whole path on phantoms, or on your own images: train, fold, export, prove, evaluate, segment, report.
+
+    With --web instead the page that segments in the browser: images, DICOM and camera, all on this machine, offline.
 
     Args:
         data: Folder with images/ and masks/; default: phantoms that the program draws.
         output: Folder for everything.
+        web: Serve the page to this machine, until Ctrl-C.
+        port: Of the page; default: 8256, or another where that is taken. 0 is any that is free.
+        browser: Open the page in a browser.
     """
+    if web:
+        from lvunet.cli.web import serve
+
+        if data:
+            raise ConfigError("demo --web takes no --data: give images to the page.")
+        serve(port, browser, say)
+        return
+    if port is not None:
+        raise ConfigError("--port is of the page: demo --web --port.")
     from lvunet.demo import demo as run_demo
 
     report = run_demo(output, data, say)

@@ -8,7 +8,11 @@ from datetime import UTC, datetime
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
-PACKAGES = ("lvunet", "numpy", "pillow", "onnxruntime", "scipy", "torch", "torchvision")
+PACKAGES = (
+    *("lvunet", "numpy", "pillow", "onnxruntime", "scipy", "torch", "torchvision"),
+    *("onnx", "openvino", "nncf", "executorch", "torchao", "ai-edge-litert", "litert-torch", "ncnn", "pnnx"),
+    *("segmentation-models-pytorch", "monai"),
+)
 
 PACKAGE = Path(__file__).parents[1] / "__init__.py"
 

@@ -5,19 +5,18 @@ from contextlib import chdir
 from pathlib import Path
 from typing import Any
 
-import onnx
 import torch
 from torch import nn
 
 from lvunet.errors import ConfigError
 from lvunet.export.deployed import Deployed, graph
-from lvunet.export.onnx import to_onnx
+from lvunet.export.onnx import to_onnx, write_onnx
 from lvunet.export.targets import TargetName
 
 
 def onnx_file(network: nn.Module, deployed: Deployed, path: Path) -> None:
     """ONNX, with the resize inside: any size in, that size out."""
-    onnx.save(to_onnx(network, deployed.card), path)
+    write_onnx(to_onnx(network, deployed.card), path)
 
 
 def openvino_file(network: nn.Module, deployed: Deployed, path: Path) -> None:

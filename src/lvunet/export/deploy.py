@@ -11,18 +11,20 @@ import numpy as np
 from lvunet.card import Card
 from lvunet.errors import ConfigError, EmptyInput, OutputError
 from lvunet.evaluate.scoring import Case
-from lvunet.export.parity import TRAINED_TO_FOLDED, compare
+from lvunet.export.parity import FOLDED_TO_ARTEFACT, TRAINED_TO_FOLDED, Link, compare
 from lvunet.export.process import Job, run
 from lvunet.export.proof import Artefact, Deployment, write_proof
 from lvunet.export.restore import initial
-from lvunet.export.targets import Precision, Target, wanted
+from lvunet.export.targets import TARGETS, Precision, Target, wanted
 from lvunet.fold import fold
 from lvunet.image import UInt8
 from lvunet.model import LVUNet, state_sha256
+from lvunet.runtime.segmenter import load
 from lvunet.runtime.sidecar import sidecar
 from lvunet.runtime.torch_backend import TorchSegmenter
 
 CALIBRATION = "calibration.npz"
+SUFFIXES = (".safetensors", *(suffix for target in TARGETS.values() for suffix in (target.suffix, *target.companions)))
 LIMIT_S = 600.0  # the slowest converter takes 30 s on a quiet core
 
 
@@ -69,8 +71,7 @@ def deploy(
     card = _described(network, card)
     places = _places(output, targets, f"{card.name}-{fewer.precision}" if fewer else card.name)
     folder = places[targets[0].name].parent
-    trained, folded = TorchSegmenter(network.eval(), card), TorchSegmenter(fold(network), card)
-    folding = compare("trained -> folded", trained, folded, images, TRAINED_TO_FOLDED)
+    folding = _folding(source, TorchSegmenter(fold(network), card), images)
     folding.demand()
     with _scratch(folder) as scratch:
         np.savez(scratch / "images.npz", *images)
@@ -92,6 +93,14 @@ def deploy(
     return deployment
 
 
+def _folding(source: str | Path, folded: TorchSegmenter, images: Sequence[UInt8]) -> Link:
+    """Hold the folded network against the model as it was given: as it was trained, or exported before."""
+    given = load(source, threads=1)
+    if isinstance(given, TorchSegmenter):
+        return compare("trained -> folded", given, folded, images, TRAINED_TO_FOLDED)
+    return compare("given .onnx -> folded", given, folded, images, FOLDED_TO_ARTEFACT)
+
+
 def _described(network: LVUNet, card: Card) -> Card:
     digest = card.source_sha256 or state_sha256(network)
     return replace(card, classes=network.classes, in_channels=network.in_channels, source_sha256=digest)
@@ -102,7 +111,7 @@ def _places(output: Path, targets: Sequence[Target], name: str) -> Mapping[str, 
     first, folder = targets[0], output.is_dir() and output.suffix != ".mlpackage"  # which is a folder, and one artefact
     if len(targets) == 1 and output.name.endswith(first.suffix) and not folder:
         places: dict[str, Path] = {first.name: output}
-    elif output.suffix and not folder:
+    elif not folder and any(output.name.endswith(suffix) for suffix in SUFFIXES):
         suffixes = ", ".join(target.suffix for target in targets)
         raise OutputError(f"{output}: give a folder, or for one target a file that ends in its suffix ({suffixes}).")
     else:
@@ -143,7 +152,9 @@ def _converted(job: Job, target: Target, fewer: FewerBits | None, limit_s: float
         outcome.verdict.demand(f"--to {target.name} in {job.precision}")
     files = [file for each in _files(path, target) for file in (each, *each.rglob("*")) if file.is_file()]
     size_bytes = sum(file.stat().st_size for file in files)
-    return Artefact(target.name, path, size_bytes, outcome.link, outcome.median_ms, job.precision, outcome.verdict)
+    return Artefact(
+        target.name, path, size_bytes, outcome.link, outcome.median_ms, job.precision, outcome.verdict, outcome.whole
+    )
 
 
 def _files(path: Path, target: Target) -> list[Path]:

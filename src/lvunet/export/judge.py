@@ -15,6 +15,8 @@ from lvunet.runtime.segmenter import Segmenter
 from lvunet.runtime.square import squared
 
 ALLOWED_LOSS = 0.005  # of the mean Dice: half a point
+NEEDED_GAIN = 1.05  # times as fast: less is what two runs of one file differ by
+LEAST = 10  # images
 CALM = 30  # rounds of ten calls each, in turns
 
 
@@ -36,8 +38,13 @@ class Verdict:
         """Why the quantised model is not worth having; empty if it is."""
         against = "the masks given" if self.with_masks else "the masks of the float form"
         loses = f"its Dice is {-self.dice.mean:.4f} lower, by {against}, on {self.dice.n} images"
-        slower = f"it takes {1 / self.times_as_fast:.2f} times as long"
-        faults = ((self.dice.mean < -ALLOWED_LOSS, loses), (self.times_as_fast <= 1, slower))
+        slower = f"it is {self.times_as_fast:.2f} times as fast, of which {NEEDED_GAIN:g} would be a gain"
+        few = f"{self.dice.n} images, fewer than {LEAST}, prove nothing"
+        faults = (
+            (self.dice.mean < -ALLOWED_LOSS, loses),
+            (self.times_as_fast < NEEDED_GAIN, slower),
+            (self.dice.n < LEAST, few),
+        )
         return tuple(reason for wrong, reason in faults if wrong)
 
     def demand(self, what: str) -> None:

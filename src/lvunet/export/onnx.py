@@ -22,6 +22,7 @@ from lvunet.export.parity import ParityReport, verify
 from lvunet.fold import fold
 from lvunet.image import LUMA, UInt8, atomic_write
 from lvunet.model import LVUNet, PixelsToProbability, state_sha256
+from lvunet.runtime import seal
 from lvunet.runtime.onnx_backend import METADATA_KEY, OnnxSegmenter
 from lvunet.runtime.torch_backend import TorchSegmenter
 
@@ -41,7 +42,7 @@ def export_onnx(model: LVUNet, card: Card, path: str | Path, images: Sequence[UI
     card = replace(card, classes=model.classes, in_channels=model.in_channels, source_sha256=state_sha256(model))
     folded = fold(model)
     with atomic_write(path) as partial:
-        onnx.save(to_onnx(folded, card), partial)
+        write_onnx(to_onnx(folded, card), partial)
         artefact = OnnxSegmenter(partial, threads=1)
         return verify(TorchSegmenter(model, card), TorchSegmenter(folded, card), artefact, images)
 
@@ -56,6 +57,13 @@ def to_onnx(network: nn.Module, card: Card) -> onnx.ModelProto:
     onnx.helper.set_model_props(model, {METADATA_KEY: card.to_json()})
     onnx.checker.check_model(model, full_check=True)
     return model
+
+
+def write_onnx(model: onnx.ModelProto, path: Path) -> None:
+    """Write an artefact with its seal, without which it would not be loaded."""
+    properties = {each.key: each.value for each in model.metadata_props} | {seal.KEY: seal.OPEN}
+    onnx.helper.set_model_props(model, properties)
+    path.write_bytes(seal.sealed(model.SerializeToString(deterministic=True)))
 
 
 def _network(network: nn.Module, card: Card) -> onnx.ModelProto:

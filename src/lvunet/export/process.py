@@ -10,6 +10,7 @@ import sys
 from contextlib import suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from tempfile import TemporaryFile
 
 from lvunet import errors
 from lvunet.errors import ExportError, LVUNetError, OutputError
@@ -49,6 +50,7 @@ class Outcome:
     link: Link | None = None
     median_ms: float | None = None
     verdict: Verdict | None = None
+    whole: Link | None = None  # on images of their own size: what rounding a resized one costs is in it
     error: str = ""
     kind: str = ""  # the class of the error
 
@@ -58,17 +60,18 @@ def run(job: Job, limit_s: float, worker: str = "lvunet.export.worker") -> Outco
 
     Raises the error of this package that ended it, `OutputError` for a full disk, and `ExportError` for another end.
     """
-    with subprocess.Popen(
-        [sys.executable, "-P", "-m", worker],  # -P: a file onnx.py where the user stands is not the package
-        stdin=subprocess.PIPE,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        encoding="utf-8",
-        errors="replace",
-        start_new_session=True,
-    ) as process:
+    with TemporaryFile() as said, TemporaryFile() as given:  # files, since a child that lives on would hold a pipe open
+        given.write(json.dumps(asdict(job)).encode())
+        given.seek(0)
+        process = subprocess.Popen(
+            [sys.executable, "-P", "-m", worker],  # -P: a file onnx.py where the user stands is not the package
+            stdin=given,
+            stdout=said,
+            stderr=subprocess.STDOUT,
+            start_new_session=True,
+        )
         try:
-            words, _ = process.communicate(json.dumps(asdict(job)), timeout=limit_s)
+            process.wait(limit_s)
         except subprocess.TimeoutExpired as error:
             raise ExportError(
                 f"--to {job.target}: the converter did not end in {limit_s:g} s and was stopped. No artefact was kept; "
@@ -76,6 +79,8 @@ def run(job: Job, limit_s: float, worker: str = "lvunet.export.worker") -> Outco
             ) from error
         finally:
             _end(process)
+        said.seek(0)
+        words = said.read().decode(errors="replace")
     if process.returncode or not job.answer.is_file():
         raise _obituary(job, process.returncode, words)
     outcome = _read(job.answer)
@@ -85,10 +90,11 @@ def run(job: Job, limit_s: float, worker: str = "lvunet.export.worker") -> Outco
     return outcome
 
 
-def _end(process: subprocess.Popen[str]) -> None:
+def _end(process: subprocess.Popen[bytes]) -> None:
     """End the process and its children, which it may have left running."""
     with suppress(ProcessLookupError, PermissionError):  # macOS forbids it where only a dead one is left
         os.killpg(process.pid, signal.SIGKILL)
+    process.wait()
 
 
 def _obituary(job: Job, code: int, words: str) -> LVUNetError:
@@ -105,7 +111,7 @@ def _obituary(job: Job, code: int, words: str) -> LVUNetError:
 
 def _read(answer: Path) -> Outcome:
     values = json.loads(answer.read_text(encoding="utf-8"))
-    link, verdict = values.pop("link"), values.pop("verdict")
-    if verdict:
+    link, whole = (Link(**stored) if (stored := values.pop(name)) else None for name in ("link", "whole"))
+    if verdict := values.pop("verdict"):
         verdict = Verdict(**verdict | {"dice": Interval(**verdict["dice"])})
-    return Outcome(link=Link(**link) if link else None, verdict=verdict, **values)
+    return Outcome(link=link, whole=whole, verdict=verdict, **values)

@@ -9,14 +9,15 @@ from lvunet.evaluate.evidence import write_json
 from lvunet.evaluate.page import Fact, Facts, Page, Prose, Table, write_page
 from lvunet.evaluate.provenance import Provenance, provenance
 from lvunet.evaluate.report import footer
-from lvunet.export.judge import ALLOWED_LOSS, Verdict
+from lvunet.export.judge import ALLOWED_LOSS, LEAST, NEEDED_GAIN, Verdict
 from lvunet.export.parity import Link
 from lvunet.export.targets import Precision
 
 PAGE, RECORD = "parity.html", "parity.json"
 
 NOTE = (
-    "Differences of a probability, over all pixels of all images; Dice between the masks of the two forms. Time: one "
+    "Differences of a probability, over all pixels of all images; Dice between the masks of the two forms; whole path: "
+    "their mean Dice with each form's own resize, on the images as they are. Time: one "
     "image of the network's own size, one thread, median of 20 calls, not in turns: `lvunet benchmark` compares."
 )
 SAME_PIXELS = (
@@ -24,10 +25,13 @@ SAME_PIXELS = (
     "every other artefact takes the network's square, and so does the folded network that it is held against."
 )
 FEWER = (
-    f"Refused without --force: a mean Dice lower by more than {ALLOWED_LOSS:g}, or no gain in time over the same "
-    "target in float, in one alternating run at one thread."
+    f"Refused without --force: a mean Dice lower by more than {ALLOWED_LOSS:g}; less than {NEEDED_GAIN:g} times as "
+    f"fast as the same target in float, in one alternating run at one thread; fewer than {LEAST} images to tell it by."
 )
 ALL_OR_NONE = "If one artefact differs by more than is allowed, none is kept."
+
+
+DIFFERENCES = ("largest difference", "mean difference", "allowed", "mean Dice", "lowest Dice")
 
 
 @dataclass(frozen=True)
@@ -41,6 +45,7 @@ class Artefact:
     median_ms: float | None  # of one square image, one thread
     precision: Precision = "fp32"
     verdict: Verdict | None = None
+    whole: Link | None = None  # as `link`, on the images at their own size
 
     @property
     def name(self) -> str:
@@ -78,8 +83,8 @@ def write_proof(folder: Path, deployment: Deployment) -> list[Path]:
 
 def table(deployment: Deployment) -> Table:
     """Return a row for folding and for each artefact: differences, agreement of the masks, size, time."""
-    rows = (("folded", *_differences(deployment.folding), "", ""), *map(_row, deployment.artefacts))
-    head = ("", "largest difference", "mean difference", "allowed", "lowest Dice", "size", "time")
+    rows = ((deployment.folding.name, *_differences(deployment.folding), "", "", ""), *map(_row, deployment.artefacts))
+    head = ("", *DIFFERENCES, "whole path", "size", "time")
     return Table("One model, whatever its form", head, rows, NOTE)
 
 
@@ -118,7 +123,7 @@ def page(deployment: Deployment, where: Provenance) -> Page:
     )
     return Page(
         f"{deployment.card.name}: proof of export",
-        "The trained network, the folded one and every artefact, compared pixel by pixel.",
+        "The model as it was given, the folded network and every artefact, compared pixel by pixel.",
         (
             Facts("In short", facts),
             table(deployment),
@@ -147,8 +152,9 @@ def record(deployment: Deployment, where: Provenance) -> dict[str, Any]:
 
 def _row(artefact: Artefact) -> tuple[str, ...]:
     if not artefact.link or artefact.median_ms is None:
-        return (artefact.name, "converted, not executed here", "", "", "", artefact.size, "")
-    return (artefact.name, *_differences(artefact.link), artefact.size, f"{artefact.median_ms:.1f} ms")
+        return (artefact.name, "converted, not executed here", "", "", "", "", "", artefact.size, "")
+    whole = f"{artefact.whole.mean_dice:.4f}" if artefact.whole else ""
+    return (artefact.name, *_differences(artefact.link), whole, artefact.size, f"{artefact.median_ms:.1f} ms")
 
 
 def _allowed(link: Link) -> str:
@@ -158,10 +164,11 @@ def _allowed(link: Link) -> str:
     return f"{link.tolerance:.0e}" if link.tolerance < 1 else "see below"
 
 
-def _differences(link: Link) -> tuple[str, str, str, str]:
+def _differences(link: Link) -> tuple[str, ...]:
     return (
         f"{link.max_abs_difference:.1e}",
         f"{link.mean_abs_difference:.1e}",
         _allowed(link),
+        f"{link.mean_dice:.4f}",
         f"{link.lowest_dice:.4f}",
     )

@@ -14,7 +14,7 @@ from torch import nn
 
 from lvunet.export.converters import litert_file, openvino_model
 from lvunet.export.deployed import Deployed
-from lvunet.export.onnx import to_onnx
+from lvunet.export.onnx import to_onnx, write_onnx
 from lvunet.export.targets import Precision, TargetName
 from lvunet.image import UInt8
 
@@ -53,7 +53,7 @@ def openvino_int8(network: nn.Module, deployed: Deployed, calibration: Sequence[
     kept = [node.get_friendly_name() for node in model.get_ordered_ops() if _stays_float(node, deployed.card.size)]
     quantized = nncf.quantize(
         model,
-        nncf.Dataset([image[None] for image in calibration]),
+        nncf.Dataset(_batches(deployed, calibration)),
         preset=nncf.QuantizationPreset.MIXED,
         subset_size=len(calibration),
         ignored_scope=nncf.IgnoredScope(names=kept),
@@ -80,7 +80,7 @@ def litert_int8(network: nn.Module, deployed: Deployed, calibration: Sequence[UI
         for scope in SENSITIVE:
             recipe.add_quantization_config(scope, operation, algorithm_key="no_quantize")
     worker = quantizer.Quantizer(str(in_float), recipe.get_quantization_recipe())
-    samples = {"serving_default": [{"args_0": image[None]} for image in calibration]}
+    samples = {"serving_default": [{"args_0": batch} for batch in _batches(deployed, calibration)]}
     worker.quantize(worker.calibrate(samples)).export_model(str(path))
     in_float.unlink()
 
@@ -103,7 +103,7 @@ def onnx_weights(bits: int, network: nn.Module, deployed: Deployed, calibration:
     del graph_.node[:]
     graph_.node.extend(nodes)
     onnx.checker.check_model(model, full_check=True)
-    onnx.save(model, path)
+    write_onnx(model, path)
 
 
 def _halves(weight: Any, name: str) -> tuple[dict[str, Any], list[onnx.NodeProto]]:
@@ -120,6 +120,11 @@ def _bytes(weight: Any, name: str) -> tuple[dict[str, Any], list[onnx.NodeProto]
         onnx.helper.make_node("Cast", [f"{name}.int8"], [f"{name}.whole"], to=onnx.TensorProto.FLOAT),
         onnx.helper.make_node("Mul", [f"{name}.whole", f"{name}.scale"], [name]),
     ]
+
+
+def _batches(deployed: Deployed, calibration: Sequence[UInt8]) -> list[UInt8]:
+    """Return each image as a batch of itself, of the size that the network was converted for."""
+    return [np.repeat(image[None], deployed.batch, axis=0) for image in calibration]
 
 
 def _stays_float(node: Any, size: int) -> bool:

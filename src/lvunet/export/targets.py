@@ -28,6 +28,7 @@ class Target:
     square: bool = True  # whether it takes the network's size only
     inside: bool = False  # whether the card is in the file itself
     precisions: tuple[Precision, ...] = ("fp32",)
+    quantizer: str | None = None  # the module that int8 needs besides
 
     @property
     def modules(self) -> tuple[str, ...]:
@@ -49,12 +50,12 @@ TARGETS: Mapping[str, Target] = {
         ),
         Target(
             "openvino", ".xml", "Intel, AMD and Arm CPUs", "openvino", (), "openvino", (".bin",),
-            precisions=("fp32", "fp16", "bf16", "int8"),
+            precisions=("fp32", "fp16", "bf16", "int8"), quantizer="nncf",
         ),
         Target("executorch", ".pte", "phones, embedded", "executorch", (), "executorch"),
         Target(
             "litert", ".tflite", "Android, embedded", "ai_edge_litert", ("litert_torch",), "litert",
-            precisions=("fp32", "int8"),
+            precisions=("fp32", "int8"), quantizer="ai_edge_quantizer",
         ),
         Target("ncnn", ".ncnn.param", "phones, single-board computers", "ncnn", ("pnnx",), "ncnn", (".bin",)),
         Target("coreml", ".mlpackage", "Apple's systems", "coremltools", (), "coreml", executed=False),
@@ -77,7 +78,8 @@ def wanted(names: Sequence[str], precision: Precision = "fp32") -> tuple[Target,
     for target in targets:
         if precision not in target.precisions:
             raise ConfigError(f"--to {target.name} has no {precision}, but {', '.join(target.precisions)}.")
-        if lacking := absent(target.modules):
+        quantizer = (target.quantizer,) if precision == "int8" and target.quantizer else ()
+        if lacking := absent((*target.modules, *quantizer)):
             raise MissingDependency(f"--to {target.name} needs {', '.join(lacking)}: {target.install}.")
     return targets
 

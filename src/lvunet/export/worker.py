@@ -4,14 +4,19 @@ A converter may crash, hang, or load libraries that do not bear each other; what
 """
 
 import json
+import os
+import signal
 import sys
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from shutil import rmtree
+from threading import Thread
+from time import sleep
 
 import numpy as np
 
 from lvunet.card import Card
-from lvunet.errors import LVUNetError
+from lvunet.errors import ExportError, LVUNetError
 from lvunet.evaluate.latency import measure
 from lvunet.export.convert import convert
 from lvunet.export.judge import judge
@@ -46,13 +51,15 @@ def work(job: Job) -> Outcome:
     folded = fold(initial(job.source)[0])
     calibration = [squared(image, card) for image in _read(job.calibration)] if job.calibration else []
     convert(target, folded, card, path, precision=job.precision, calibration=calibration)
+    if not path.exists():
+        raise ExportError(f"--to {job.target}: the converter ended, but wrote nothing. No artefact was kept.")
     if not target.executed:
         return Outcome()
-    images = _read(job.images)
-    if target.square:
-        images = [squared(image, card) for image in images]
-    artefact = load(path, threads=1)
-    link = compare(f"folded -> {target.name}", TorchSegmenter(folded, card), artefact, images, *ALLOWED[job.precision])
+    given = _read(job.images)
+    images = [squared(image, card) for image in given] if target.square else given
+    artefact, wanted = load(path, threads=1), TorchSegmenter(folded, card)
+    link = compare(f"folded -> {target.name}", wanted, artefact, images, *ALLOWED[job.precision])
+    whole = compare(f"folded -> {target.name}, its resize included", wanted, artefact, given, 1.0)
     verdict = None
     if job.precision in JUDGED:
         in_float = path.parent / "float" / path.name
@@ -61,7 +68,7 @@ def work(job: Job) -> Outcome:
         verdict = judge(load(in_float, threads=1), artefact, [Held(*case) for case in job.cases], images)
     square = squared(images[0], card)
     (time,) = measure({target.name: lambda: artefact(square)}, threads=1, rounds=TIMED)
-    return Outcome(link, time.median_ms, verdict)
+    return Outcome(link, time.median_ms, verdict, whole)
 
 
 def _read(npz: str) -> list[UInt8]:
@@ -69,13 +76,28 @@ def _read(npz: str) -> list[UInt8]:
     return [stored[name] for name in stored.files]
 
 
+def _end_with_the_command(parent: int, scratch: Path) -> None:
+    """Once the command was killed, end this process with all that it started, and leave nothing behind."""
+    while os.getppid() == parent:
+        sleep(1)
+    rmtree(scratch, ignore_errors=True)
+    os.killpg(0, signal.SIGKILL)
+
+
 def main() -> None:
     """Do the job on standard input, and leave its outcome; what is no error of this package ends the process."""
     job = Job(**json.load(sys.stdin))
+    Thread(target=_end_with_the_command, args=[os.getppid(), Path(job.path).parents[1]], daemon=True).start()
     try:
         outcome = work(job)
     except LVUNetError as error:
         outcome = Outcome(error=str(error), kind=type(error).__name__)
+    except (OSError, MemoryError):
+        raise  # a full disk is told by its words
+    except Exception as error:  # of a converter: an operator that it does not know, say
+        reason = f"{type(error).__name__}: {(str(error).strip() or 'no reason given').splitlines()[0][:300]}"
+        words = f"--to {job.target}: the converter failed. No artefact was kept. It says: {reason}"
+        outcome = Outcome(error=words, kind="ExportError")
     job.answer.write_text(json.dumps(asdict(outcome)), encoding="utf-8")
 
 

@@ -8,6 +8,7 @@ import onnxruntime as ort
 from lvunet.card import Card
 from lvunet.errors import ArtefactError, CheckpointError
 from lvunet.image import Float32, UInt8
+from lvunet.runtime import seal
 from lvunet.runtime.segmenter import LARGE_PX, Segmenter, checked
 
 METADATA_KEY = "lvunet"  # of the card, among the properties of the model
@@ -17,12 +18,15 @@ SIGNATURE = (("image", "tensor(uint8)"), ("probability", "tensor(float)"))
 class OnnxSegmenter(Segmenter):
     """An artefact of `lvunet.export.onnx`; one instance may be called from several threads at once.
 
-    Raises `ArtefactError` for a file that is not ONNX, or not ours.
+    Raises `ArtefactError` for a file that is not ONNX, not ours, or not as it was exported.
     """
 
     def __init__(self, path: str | Path, threads: int | None = None) -> None:
-        self._session = _session(Path(path), threads)
+        data = _data(Path(path))
+        self._session = _session(data, path, threads)
         self.card = _card(self._session, path)
+        properties = self._session.get_modelmeta().custom_metadata_map
+        seal.demand(data, properties.get(seal.KEY), str(path))
 
     def __call__(self, image: UInt8, /) -> Float32:
         pixels = checked(image, self.card)
@@ -39,13 +43,20 @@ class OnnxSegmenter(Segmenter):
         return np.minimum(probability, 1, out=probability)  # the weights of its resize add up to 1 + 5e-7 at times
 
 
-def _session(path: Path, threads: int | None) -> ort.InferenceSession:
+def _data(path: Path) -> bytes:
+    try:
+        return path.read_bytes()
+    except OSError as error:
+        raise ArtefactError(f"{path} cannot be read: {error.strerror}.") from error
+
+
+def _session(data: bytes, path: str | Path, threads: int | None) -> ort.InferenceSession:
     options = ort.SessionOptions()
     options.intra_op_num_threads = threads or 0
     options.enable_mem_pattern = False  # it keeps a plan for every size of image it has met
     options.log_severity_level = 4  # what goes wrong is raised
     try:
-        return ort.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
+        return ort.InferenceSession(data, options, providers=["CPUExecutionProvider"])
     except Exception as error:  # ONNX Runtime has no base class for its errors
         reason = str(error).splitlines()[0][:200]
         raise ArtefactError(
