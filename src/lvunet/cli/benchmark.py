@@ -1,12 +1,17 @@
 """`lvunet benchmark`: how fast, in which form, in which runtime, against which other networks."""
 
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 from cyclopts import Parameter
 
 from lvunet.errors import ConfigError
 from lvunet.screen import progress, say, show
+
+if TYPE_CHECKING:  # a command loads only what it needs
+    from lvunet.benchmark.speeds import Workload
+    from lvunet.evaluate.page import Table
 
 Many = Parameter(consume_multiple=True)
 
@@ -42,35 +47,52 @@ def benchmark(
     """
     from lvunet.benchmark.speeds import Workload
     from lvunet.evaluate.evidence import write_json
-    from lvunet.evaluate.provenance import provenance
 
     workload = Workload(batch, size, threads)
     workload.demand(rounds)
     if not runtimes and (networks, batch, size, plot) != (("lv-unet",), 1, 256, None):
         raise ConfigError("--networks, --batch, --size and --plot compare runtimes: name some, such as --runtimes all.")
     if runtimes:
-        from lvunet.benchmark.plot import checked, write_plot
-        from lvunet.benchmark.runtimes import compare, installed, ready
-        from lvunet.card import Card
-
-        if plot:
-            checked(plot)
-        chosen, wanted = ready(networks, model), installed(runtimes)
-        with progress("preparing", len(chosen) * len(wanted)) as advance:
-            speeds = compare(chosen, wanted, Card(), workload, rounds=rounds, progress=advance)
-        table, record = speeds.table(), speeds.record(provenance())
-        if plot:
-            write_plot(plot, speeds, provenance())
+        table, record = _in_runtimes(model, runtimes, networks, workload, rounds=rounds, plot=plot)
     else:
-        from lvunet.benchmark.forms import measure_forms
-        from lvunet.evaluate.latency import record as as_record
-        from lvunet.evaluate.report import forms
-
-        costs = measure_forms(model, threads, rounds)
-        table, record = forms(costs.rows(), costs.workload), as_record(costs.latencies, costs.workload, provenance())
+        table, record = _in_forms(model, threads, rounds)
     show(table.title, table.head, table.rows, table.note)
     if json_file:
         write_json(json_file, record)
         say(f"numbers: {json_file}")
     if plot:
         say(f"plot: {plot}")
+
+
+def _in_runtimes(
+    model: Path | None,
+    runtimes: Sequence[str],
+    networks: Sequence[str],
+    workload: "Workload",
+    *,
+    rounds: int,
+    plot: Path | None,
+) -> tuple["Table", dict[str, Any]]:
+    from lvunet.benchmark.plot import checked, write_plot
+    from lvunet.benchmark.runtimes import compare, installed, ready
+    from lvunet.card import Card
+    from lvunet.evaluate.provenance import provenance
+
+    if plot:
+        checked(plot)
+    chosen, wanted = ready(networks, model), installed(runtimes)
+    with progress("preparing", len(chosen) * len(wanted)) as advance:
+        speeds = compare(chosen, wanted, Card(), workload, rounds=rounds, progress=advance)
+    if plot:
+        write_plot(plot, speeds, provenance())
+    return speeds.table(), speeds.record(provenance())
+
+
+def _in_forms(model: Path | None, threads: int, rounds: int) -> tuple["Table", dict[str, Any]]:
+    from lvunet.benchmark.forms import measure_forms
+    from lvunet.evaluate.latency import record
+    from lvunet.evaluate.provenance import provenance
+    from lvunet.evaluate.report import forms
+
+    costs = measure_forms(model, threads, rounds)
+    return forms(costs.rows(), costs.workload), record(costs.latencies, costs.workload, provenance())
