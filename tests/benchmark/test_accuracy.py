@@ -210,6 +210,7 @@ def test_a_run_is_finished_when_it_was_calibrated_or_has_all_its_epochs(tmp_path
         ({"recipe": "ours"}, "ours"),
         ({"recipe": "tuned"}, "tuned"),
         ({"size": 192, "ema": 0.99}, "paper-ema-size"),
+        ({"size": 192, "loss": "paper+batch"}, "paper-loss=paper+batch-size"),
         ({"recipe": "ours", "ema": 0.0}, "ours-ema"),
         ({"recipe": "tuned", "init": "busi"}, "tuned-init"),
         ({"init": "busi"}, "paper-deep-init"),

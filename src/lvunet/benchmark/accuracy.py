@@ -90,7 +90,7 @@ class TrainedRun:
 
     @property
     def recipe(self) -> str:
-        """The name of its recipe, and the keys in which it differs from that, such as `paper-ema-size`.
+        """The name of its recipe, and the keys in which it differs from that, such as `paper-loss=batch-size`.
 
         A key that it lacks had its default; one that is gone since does not count. `weights` is there for scratch.
         """
@@ -99,7 +99,7 @@ class TrainedRun:
         changed = [key for key in DEFAULTS.keys() - UNCOUNTED if used[key] != meant[key]]
         if meant["weights"] and not used["weights"]:
             changed.append("weights")
-        return "-".join((name, *sorted(changed)))
+        return "-".join((name, *(f"loss={used['loss']}" if key == "loss" else key for key in sorted(changed))))
 
     @property
     def label(self) -> str:
