@@ -4,7 +4,7 @@ BIN    := .venv/bin
 DATA   ?=
 OUT    ?= demo
 
-.PHONY: demo test test-slow check format numbers clean
+.PHONY: demo test test-slow check format numbers clean web test-web test-web-slow
 .DEFAULT_GOAL := demo
 
 demo: .venv/installed       ## train, fold, export, prove, evaluate, segment; DATA=folder takes your own images and masks
@@ -15,6 +15,16 @@ test: .venv/installed       ## the tests, with one real example of everything
 
 test-slow: .venv/installed  ## long training, interruption, timing
 	$(BIN)/python -m pytest -m slow
+
+web: .venv/installed web/node_modules/.package-lock.json  ## the page, into the package: then `lvunet demo --web`; web/dist/ is for any static host
+	cd web && npm run --silent models && npm run --silent build
+	rm -rf src/lvunet/page && cp -r web/dist src/lvunet/page
+
+test-web: web               ## the page: style and types, units, and all of it in headless Chromium
+	cd web && npm run --silent check && npm test --silent && npm run --silent test:browser
+
+test-web-slow: web          ## a thousand frames of a camera
+	cd web && LVUNET_SLOW=1 npm run --silent test:browser
 
 check: .venv/installed      ## style, format, types
 	$(BIN)/ruff check
@@ -32,8 +42,11 @@ format: .venv/installed
 	$(BIN)/python -m pip install --quiet --editable ".[dev]"
 	touch $@
 
+web/node_modules/.package-lock.json: web/package-lock.json web/package.json
+	cd web && npm ci --no-audit --no-fund --loglevel=error
+
 clean:
-	rm -rf .venv demo runs .mypy_cache .ruff_cache .pytest_cache
+	rm -rf .venv demo runs web/node_modules web/dist web/public/models web/public/ort src/lvunet/page .mypy_cache .ruff_cache .pytest_cache
 
 numbers: .venv/installed    ## write the tables of the README and docs/results.md from results/
 	$(BIN)/python -m results.readme

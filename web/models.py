@@ -1,0 +1,70 @@
+"""Makes what the page loads: for each model its ONNX with weights of 16 bits, its card, and a drawn example."""
+
+import hashlib
+import json
+import subprocess
+import sys
+import tempfile
+from dataclasses import asdict
+from pathlib import Path
+
+from PIL import Image
+
+from lvunet.data.phantom import Kind, phantom
+from lvunet.errors import ArtefactError
+from lvunet.runtime.onnx_backend import OnnxSegmenter
+from lvunet.runtime.zoo import model_file
+
+MODELS: dict[str, tuple[Kind, int]] = {  # and the phantom, kind and seed, to try it on
+    "skin": ("dermoscopy", 22),
+    "polyp": ("polyp", 15),
+    "breast-ultrasound": ("ultrasound", 26),
+}
+OUTPUT = Path(__file__).parent / "public" / "models"
+SIZE = (480, 640)  # height and width of an example
+TERMS = ("outlines", "trained_on", "scores", "data_terms", "weights_terms")
+
+
+def main() -> None:
+    """Write NAME.onnx, NAME.json and NAME.jpg to `public/models/`; a model that is there is not exported again."""
+    OUTPUT.mkdir(parents=True, exist_ok=True)
+    for name, (kind, seed) in MODELS.items():
+        Image.fromarray(phantom(kind, seed, SIZE)[0]).save(OUTPUT / f"{name}.jpg", quality=85)
+        origin = hashlib.sha256(model_file(name).read_bytes()).hexdigest()
+        described, artefact = OUTPUT / f"{name}.json", OUTPUT / f"{name}.onnx"
+        if is_there(artefact) and json.loads(described.read_text())["zoo_sha256"] == origin:
+            continue
+        described.unlink(missing_ok=True)
+        artefact.write_bytes(exported(name))
+        described.write_text(json.dumps({"zoo_sha256": origin} | description(artefact), indent=1))
+
+
+def is_there(artefact: Path) -> bool:
+    """Whether a model was made and described before, by an lvunet that writes them as this one does."""
+    try:
+        OnnxSegmenter(artefact)
+    except ArtefactError:
+        return False
+    return artefact.with_suffix(".json").exists()
+
+
+def exported(name: str) -> bytes:
+    """Return a model of the zoo with its weights in 16 bits, proven by the command that makes it."""
+    with tempfile.TemporaryDirectory() as folder:
+        command = ["export", name, "--to", "onnx", "--precision", "fp16", "--output", folder]
+        subprocess.run([sys.executable, "-m", "lvunet.cli", *command], check=True)
+        return (Path(folder) / f"{name}-fp16.onnx").read_bytes()
+
+
+def description(artefact: Path) -> dict[str, object]:
+    """Return what the page tells of a model, and needs to check and to use it."""
+    card = asdict(OnnxSegmenter(artefact).card)
+    del card["training"]  # 20 KB, and inside the ONNX
+    data = artefact.read_bytes()
+    facts = json.loads(model_file(artefact.stem).with_suffix(".json").read_text())
+    identity = {"name": artefact.stem, "sha256": hashlib.sha256(data).hexdigest(), "bytes": len(data)}
+    return identity | {key: facts[key] for key in TERMS} | {"card": card}
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,209 @@
+// The page: files, clicks and frames in; pictures, numbers and files out.
+import { Camera } from "./camera";
+import { Engine, threadCount } from "./engine";
+import { cameraFailure, Failure, failureOf } from "./errors";
+import { listen } from "./inputs";
+import { describe, MODELS, type Model } from "./models";
+import { keepOnDevice, keepTheRest } from "./offline";
+import * as page from "./page";
+import type { Segmented } from "./protocol";
+import { type Report, report } from "./report";
+import { draw, drawLegend, show } from "./stage";
+
+declare global {
+  interface Window {
+    /** For tests and the curious: the last result, its whole probability, and the pace of the camera. */
+    lvunet: { last: Report | null; readonly camera: Camera["live"]; probability: () => Promise<Float32Array> };
+  }
+}
+
+const engine = new Engine();
+const parameters = new URLSearchParams(location.search);
+const camera = new Camera(page.element<HTMLVideoElement>("video"), outline, (error) => {
+  leave();
+  recover(failureOf(error, "cameraFailed"));
+});
+window.lvunet = {
+  last: null,
+  get camera() {
+    return camera.live;
+  },
+  probability: () => engine.ask({ kind: "probability" }),
+};
+
+let model: Model | null = null;
+let loading: Promise<Model>; // the model that is ready, or soon; rejects with why there is none
+let file: File | null = null; // what is open; a camera has none
+let found: Segmented | null = null;
+let latest = 0; // counts what was asked, so that an answer that nobody waits for is dropped
+
+async function load(name: string): Promise<Model> {
+  page.setEngine("loading");
+  page.complain(null);
+  try {
+    const described = await describe(name);
+    const threads = threadCount(Number(parameters.get("threads")) || null);
+    await engine.load(described, threads);
+    model = described;
+    page.setThreshold(described.card.threshold);
+    page.showModel(described);
+    page.showSettings(model);
+    page.setEngine("ready", threads);
+    return described;
+  } catch (error) {
+    engine.stop(); // ONNX Runtime does not start a second time where it failed once
+    page.setEngine("failed");
+    const failure = failureOf(error, "modelMissing");
+    page.complain(failure);
+    throw failure;
+  }
+}
+
+/** Loads a model, and outlines with it what is open. */
+async function choose(name: string): Promise<void> {
+  loading = load(name);
+  await loading.then(
+    () => file && segment(file),
+    () => {}, // the page has said so
+  );
+}
+
+/** Outlines what is in a file, or says why not. */
+async function segment(chosen: File): Promise<void> {
+  const turn = ++latest;
+  const start = performance.now();
+  page.complain(null);
+  try {
+    const opened = await engine.ask({ kind: "open", file: chosen });
+    if (turn !== latest) return opened.bitmap.close();
+    const decode = performance.now() - start;
+    camera.stop();
+    file = chosen;
+    found = null;
+    page.setState("working");
+    page.caption([chosen.name, `${opened.width} × ${opened.height}`, opened.note]);
+    show(opened.bitmap);
+    redraw();
+    const used = await loading;
+    const { threshold } = page.settings();
+    const answer = await engine.ask({ kind: "segment", threshold });
+    if (turn !== latest) return;
+    found = answer;
+    page.setState("result");
+    redraw();
+    const total = performance.now() - start;
+    window.lvunet.last = report(used, chosen.name, found, threshold, { decode, run: found.run_ms, total });
+  } catch (error) {
+    if (turn === latest) recover(failureOf(error, "modelFailed"));
+  }
+}
+
+/** Says what went wrong, and makes the page ready for the next image. */
+function recover(failure: Failure): void {
+  if (page.getState() === "working") leave();
+  const lost = failure.code === "memory" || failure.code === "workerLost";
+  if (lost && model) {
+    engine.stop();
+    loading = load(model.name);
+    loading.catch(() => {}); // the page has said so
+  }
+  page.complain(failure);
+}
+
+/** Outlines a frame of the camera. */
+async function outline(frame: ImageBitmap): Promise<void> {
+  await loading;
+  const { threshold } = page.settings();
+  const answer = await engine.ask({ kind: "frame", bitmap: frame, threshold }, [frame]);
+  if (!camera.live) return answer.bitmap.close();
+  found = answer;
+  show(answer.bitmap);
+  redraw();
+}
+
+async function startCamera(device = ""): Promise<void> {
+  const turn = ++latest;
+  page.complain(null);
+  try {
+    await camera.start(device);
+    if (turn !== latest) return camera.stop();
+    file = found = null;
+    page.setState("camera");
+    page.caption(["Camera"]);
+    await page.offerCameras(camera.device);
+  } catch (error) {
+    page.complain(cameraFailure(error));
+  }
+}
+
+/** Back to the beginning. */
+function leave(): void {
+  latest++;
+  camera.stop();
+  file = found = null;
+  page.setState("empty");
+}
+
+function redraw(): void {
+  page.showSettings(model);
+  draw(found, page.settings());
+  if (found && model) page.showMeasures(found.measures, model, camera.live);
+}
+
+/** Measures again where only the threshold changed: the network does not run. */
+async function remeasure(): Promise<void> {
+  redraw();
+  const [before, { threshold }] = [found, page.settings()];
+  if (!before || camera.live) return;
+  try {
+    const measures = await engine.ask({ kind: "measure", threshold });
+    if (found !== before || page.settings().threshold !== threshold) return;
+    found.measures = measures;
+    window.lvunet.last = window.lvunet.last && { ...window.lvunet.last, threshold, ...measures };
+    redraw();
+  } catch (error) {
+    recover(failureOf(error, "modelFailed"));
+  }
+}
+
+function resetThreshold(): void {
+  if (model) page.setThreshold(model.card.threshold);
+  void remeasure();
+}
+
+async function save(what: "mask" | "overlay" | "json"): Promise<void> {
+  const { threshold, opacity } = page.settings();
+  const { last } = window.lvunet;
+  if (!last) return;
+  try {
+    const numbers = new Blob([JSON.stringify(last, null, 1)], { type: "application/json" });
+    if (what === "json") page.download(numbers, `${last.image}.json`);
+    else page.download(await engine.ask({ kind: "png", look: what, threshold, opacity }), `${last.image}-${what}.png`);
+  } catch (error) {
+    recover(failureOf(error, "notSaved"));
+  }
+}
+
+async function example(): Promise<void> {
+  try {
+    const { name } = await loading;
+    const response = await fetch(`models/${name}.jpg`);
+    if (!response.ok) throw new Failure("modelMissing");
+    await segment(new File([await response.blob()], `${name} (drawn, not a patient).jpg`));
+  } catch (error) {
+    page.complain(failureOf(error, "modelMissing"));
+  }
+}
+
+async function start(): Promise<void> {
+  const wanted = parameters.get("model") ?? "";
+  const first = wanted in MODELS ? wanted : Object.keys(MODELS)[0];
+  page.offerModels(first, (name) => void choose(name));
+  drawLegend(page.element("legend").querySelector("canvas") as HTMLCanvasElement);
+  loading = keepOnDevice(() => page.getState() === "empty").then(() => load(first));
+  listen({ segment, startCamera, leave, redraw, remeasure, save, example, camera, resetThreshold });
+  await loading;
+  keepTheRest(page.setOffline);
+}
+
+if (page.getEngine() !== "failed") start().catch(() => {}); // old-browser.js has spoken, or the page has

@@ -1,0 +1,10 @@
+/** Debian's Chromium, headless, that speaks to nobody by itself. */
+import { chromium } from "playwright-core";
+
+const QUIET = ["no-sandbox", "disable-gpu", "disable-quic", "no-first-run", "disable-background-networking"];
+const FLAGS = [...QUIET, "disable-component-update", "disable-sync"].map((flag) => `--${flag}`);
+
+/** @param {string[]} more */
+export function launch(...more) {
+  return chromium.launch({ executablePath: "/usr/bin/chromium", args: [...FLAGS, ...more] });
+}

@@ -1,0 +1,54 @@
+/** The page computes what Python computes: the same artefact, the same pixels, the same probabilities. */
+import { readFileSync } from "node:fs";
+import { join } from "node:path";
+import type { Browser, Page } from "playwright-core";
+import { afterAll, beforeAll, describe, expect, inject, test } from "vitest";
+import { choose, type Found, largest, launch, open, segment } from "./harness";
+
+/** Of a probability: 32-bit sums in another order; 6e-6 at most over all files here (Chromium 156, 2026-11-23). */
+const SAME_PIXELS = 1e-4;
+/** Where the browser decodes by itself and may round a grey level otherwise; Chromium 156 does not. */
+const DECODED = 1e-3;
+
+interface Case extends Pick<Found, "model" | "width" | "height" | "threshold" | "area_px" | "expected_dice"> {
+  file: string;
+  exact: boolean;
+}
+
+const drawn = inject("drawn");
+const read = (list: string): Case[] => JSON.parse(readFileSync(join(drawn, list), "utf8"));
+const floats = (file: string): Float32Array => new Float32Array(new Uint8Array(readFileSync(join(drawn, file))).buffer);
+
+let browser: Browser;
+let page: Page;
+
+beforeAll(async () => {
+  browser = await launch();
+  page = await open(browser, inject("url"));
+});
+afterAll(() => browser.close());
+
+describe.each(["cases.json", "dicoms.json"])("of %s", (list) => {
+  test.each(read(list))("$file is segmented by $model as in Python", async (known) => {
+    await choose(page, known.model);
+    const found = await segment(page, join(drawn, known.file));
+    expect([found.width, found.height]).toEqual([known.width, known.height]);
+    const expected = floats(`${known.file}.f32`);
+    expect(largest(found.probability, expected)).toBeLessThan(known.exact ? SAME_PIXELS : DECODED);
+    expect(dice(found.probability, expected)).toBeGreaterThan(0.999);
+    expect(found.threshold).toBe(known.threshold);
+    expect(found.expected_dice).toBeCloseTo(known.expected_dice as number, 3);
+    expect(found.area_fraction).toBeCloseTo(found.area_px / known.width / known.height, 9);
+  });
+});
+
+/** Of the masks at one half; two empty ones agree. */
+function dice(a: Float32Array, b: Float32Array): number {
+  let [both, sum] = [0, 0];
+  a.forEach((value, at) => {
+    const [here, there] = [value >= 0.5, (b[at] as number) >= 0.5];
+    both += Number(here && there);
+    sum += Number(here) + Number(there);
+  });
+  return sum === 0 ? 1 : (2 * both) / sum;
+}
