@@ -64,7 +64,8 @@ def run(job: Job, limit_s: float, worker: str = "lvunet.export.worker") -> Outco
         given.write(json.dumps(asdict(job)).encode())
         given.seek(0)
         process = subprocess.Popen(
-            [sys.executable, "-P", "-m", worker],  # -P: a file onnx.py where the user stands is not the package
+            # -P: a file onnx.py where the user stands is not the package. The worker ends when this process does.
+            [sys.executable, "-P", "-m", worker, str(os.getpid())],
             stdin=given,
             stdout=said,
             stderr=subprocess.STDOUT,

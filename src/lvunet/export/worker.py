@@ -1,4 +1,4 @@
-"""One conversion in a process of its own: `python -m lvunet.export.worker` with a job as JSON on standard input.
+"""One conversion in a process of its own: `python -m lvunet.export.worker PARENT` with a job as JSON on standard input.
 
 A converter may crash, hang, or load libraries that do not bear each other; whatever it does ends with this process.
 """
@@ -85,9 +85,9 @@ def _end_with_the_command(parent: int, scratch: Path) -> None:
 
 
 def main() -> None:
-    """Do the job on standard input, and leave its outcome; what is no error of this package ends the process."""
+    """Do the job on standard input, and leave its outcome; a full disk or memory ends the process with its words."""
     job = Job(**json.load(sys.stdin))
-    Thread(target=_end_with_the_command, args=[os.getppid(), Path(job.path).parents[1]], daemon=True).start()
+    Thread(target=_end_with_the_command, args=[int(sys.argv[1]), Path(job.path).parents[1]], daemon=True).start()
     try:
         outcome = work(job)
     except LVUNetError as error:
