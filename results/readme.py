@@ -49,13 +49,22 @@ def speed() -> str:
     rates, ratio = training["images_per_second"], training["ratio"]
     segmented = f"`lvunet segment`, {segmenting['images']} {segmenting['dataset']} images, files to masks"
     trained = f"training, batch 8, 256 x 256; {ratio:.2f} times a plain PyTorch loop"
+    page_speed = read("web.json")
+    in_browser = [
+        f"| `lvunet demo --web` in headless Chromium, {row['threads']} thread{'s' * (row['threads'] > 1)}, 256 x 256; "
+        f"takes {page_speed['times_as_slow_as_native'][str(row['threads'])]:.1f} times as long as ONNX Runtime "
+        f"| {row['fps']:.1f} | |"
+        for row in page_speed["rows"]
+        if row["name"] == "Chromium, WebAssembly"
+    ]
     lines = [
         "| whole path | images a second | peak memory |",
         "|---|---|---|",
         f"| {segmented} | {segmenting['images_per_second']:.0f} | {segmenting['peak_mb']:.0f} MB |",
         f"| {trained} | {rates['ours']:.1f} | {training['peak_mb']:.0f} MB |",
+        *in_browser,
     ]
-    return "\n".join([*lines, "", origin(segmenting, training)])
+    return "\n".join([*lines, "", origin(segmenting, training, page_speed)])
 
 
 def renewed(text: str, made: Sequence[Section]) -> str:

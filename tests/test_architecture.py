@@ -37,6 +37,7 @@ TORCH_FREE = [
     "lvunet.runtime.batch",
     "lvunet.runtime.video",
     "lvunet.cli.video",
+    "lvunet.cli.web",
     "lvunet.runtime.sidecar",
     "lvunet.runtime.square",
     "lvunet.export.targets",

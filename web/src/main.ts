@@ -81,7 +81,7 @@ async function segment(chosen: File): Promise<void> {
     file = chosen;
     found = null;
     page.setState("working");
-    page.caption([chosen.name, `${opened.width} × ${opened.height}`, opened.note]);
+    page.caption([chosen.name, `${opened.width}\u00A0×\u00A0${opened.height}`, opened.note]);
     show(opened.bitmap);
     redraw();
     const used = await loading;
