@@ -40,7 +40,7 @@ def matrix(record: Record, images: str) -> Table:
     cells: dict[str, dict[str, str]] = {}
     for cell in chosen:
         dice = interval_of(cell["dice"])
-        text = f"{score(dice)}, n {counted(dice)}"
+        text = f"{score(dice)}, n {counted(dice)}" + (f", {cell['seen']} of them seen" if cell["seen"] else "")
         own = cell["tested_on"] in _config(record, cell["model"])["dataset"].split(UNION)
         cells.setdefault(cell["model"], {})[cell["tested_on"]] = f"**{text}**" if own else text
     rows = ((_trained(record, model), *(row.get(to, "") for to in columns)) for model, row in cells.items())
@@ -98,8 +98,13 @@ def recipes_apart(records: Iterable[Record]) -> Table:
 
 
 def lines(record: Record) -> Iterator[Line]:
-    """Return the Dice of every cell of the matrix, and the mean drop over all corruptions of every model."""
+    """Return the Dice of every cell of the matrix, and the mean drop over all corruptions of every model.
+
+    Left out is a whole set of which the model, or the one that it began with, was shown a part.
+    """
     for cell in record["matrix"]:
+        if cell["split"] == ALL and cell["seen"]:
+            continue
         yield _line(record, cell["model"], (cell["tested_on"], cell["split"], "Dice"), _values(cell), cell["dice"])
     for name, model in record["corruptions"].items():
         drop = _values(model["clean"]) - np.mean([_values(each) for each in model["conditions"]], axis=0)
