@@ -30,7 +30,7 @@ function onnxRuntime(): Plugin {
   };
 }
 
-/** Writes the list of all files, and a version made from what is in them, into the service worker. */
+/** Writes the list of all files, a version made from what is in them, and the page's policy into the service worker. */
 function precache(): Plugin {
   return {
     name: "precache",
@@ -44,7 +44,12 @@ function precache(): Plugin {
         .sort();
       const digest = createHash("sha256");
       for (const file of files) digest.update(file).update(readFileSync(join(dist, file)));
+      const policy = /Content-Security-Policy"\s+content="([^"]+)"/.exec(
+        readFileSync(join(dist, "index.html"), "utf8"),
+      );
+      if (!policy) throw new Error("index.html has no Content-Security-Policy");
       const list = {
+        policy: policy[1],
         version: digest.digest("hex").slice(0, 16),
         now: ["./", ...files.filter((file) => !late.test(file))],
         later: files.filter((file) => late.test(file)),

@@ -81,6 +81,20 @@ def test_nothing_is_listed_and_nothing_outside_the_folder_is_given(
     assert "b.js" not in text
 
 
+def test_the_policy_of_the_page_is_a_header_of_all_its_files_so_that_workers_have_it_too(page: Path) -> None:
+    text = (page / "index.html").read_text(encoding="utf-8")
+    with web.server(0, page) as listening:
+        Thread(target=listening.serve_forever, daemon=True).start()
+        connection = HTTPConnection("127.0.0.1", listening.server_port, timeout=10)
+        connection.request("GET", "/sw.js")
+        policy = connection.getresponse().headers["Content-Security-Policy"]
+        connection.close()
+        listening.shutdown()
+    assert f'content="{policy}"' in text
+    assert "default-src 'none'" in policy
+    assert "connect-src 'self'" in policy
+
+
 def test_nothing_can_be_sent_to_it(get: Callable[[str, str], tuple[HTTPResponse, str]]) -> None:
     assert get("/", "POST")[0].status == 501
 

@@ -16,6 +16,7 @@ export interface Live {
 export class Camera {
   #stream: MediaStream | null = null;
   #busy = false;
+  #turn = 0;
   #pace = new Pace();
   #latency = new Median();
   live: Live | null = null;
@@ -26,17 +27,24 @@ export class Camera {
     readonly failed: (error: unknown) => void,
   ) {}
 
-  /** Starts a camera, by default one that looks away from the user; rejects with a `Failure`. */
-  async start(device = ""): Promise<void> {
+  /** Starts a camera, by default one that looks away from the user; false if it was asked again, or stopped, meanwhile. */
+  async start(device = ""): Promise<boolean> {
     if (!navigator.mediaDevices) throw new Failure("cameraInsecure");
     this.stop();
+    const turn = ++this.#turn;
     const which = device ? { deviceId: { exact: device } } : { facingMode: "environment" };
     try {
       const video = { ...which, width: { ideal: 1280 }, height: { ideal: 720 } };
-      this.#stream = await navigator.mediaDevices.getUserMedia({ video, audio: false });
-      this.video.srcObject = this.#stream;
+      const stream = await navigator.mediaDevices.getUserMedia({ video, audio: false });
+      if (turn !== this.#turn) {
+        end(stream);
+        return false;
+      }
+      this.#stream = this.video.srcObject = stream;
       await this.video.play();
+      if (turn !== this.#turn) return false;
     } catch (error) {
+      if (turn !== this.#turn) return false;
       this.stop();
       throw cameraFailure(error);
     }
@@ -45,10 +53,12 @@ export class Camera {
     this.#latency = new Median();
     this.live = { frames: 0, dropped: 0, fps: Number.NaN, latency_ms: Number.NaN };
     this.#next(this.#stream);
+    return true;
   }
 
   stop(): void {
-    for (const track of this.#stream?.getTracks() ?? []) track.stop();
+    this.#turn++;
+    if (this.#stream) end(this.#stream);
     this.#stream = null;
     this.video.srcObject = null;
     this.live = null;
@@ -98,6 +108,10 @@ export class Camera {
       this.#busy = false;
     }
   }
+}
+
+function end(stream: MediaStream): void {
+  for (const track of stream.getTracks()) track.stop();
 }
 
 function reduced({ videoWidth, videoHeight }: HTMLVideoElement): ImageBitmapOptions {

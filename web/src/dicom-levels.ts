@@ -11,8 +11,8 @@ export interface Samples {
   photometric: string;
 }
 
-/** The levels of a monochrome frame; without window and table, 8 bits stay and more are stretched from their range. */
-export function levelsOf(set: DataSet, { samples, bits, photometric }: Samples): Levels {
+/** The levels of a monochrome frame; without window and table, 0 to 255 stay and all else is stretched from its range. */
+export function levelsOf(set: DataSet, { samples, photometric }: Samples): Levels {
   const rescale = modality(set);
   const table = tableOf(set.elements.x00283010?.items?.[0]?.dataSet);
   const center = set.floatString("x00281050");
@@ -22,8 +22,7 @@ export function levelsOf(set: DataSet, { samples, bits, photometric }: Samples):
   else if (center !== undefined && width !== undefined && width > 0) {
     const level = windowed(center, width, set.string("x00281056") ?? "LINEAR");
     grey = (sample) => level(rescale(sample)) * 255;
-  } else if (bits <= 8) grey = (sample) => sample;
-  else grey = stretched(samples);
+  } else grey = stretched(samples);
   return photometric === "MONOCHROME1" ? (sample) => 255 - grey(sample) : grey;
 }
 

@@ -71,10 +71,10 @@ function rgba(frame: Frame, set: DataSet): Uint8ClampedArray<ArrayBuffer> {
   return painted;
 }
 
-/** Millimetres a pixel, (down, across): PixelSpacing, that of the detector, or of the first ultrasound region. */
+/** Millimetres a pixel, (down, across): PixelSpacing, or of the first ultrasound region; not that at a detector. */
 export function spacingOf(set: DataSet): Spacing | null {
-  for (const tag of ["x00280030", "x00181164"]) {
-    const [down, across] = [set.floatString(tag, 0), set.floatString(tag, 1)];
+  if (set.numStringValues("x00280030") === 2) {
+    const [down, across] = [set.floatString("x00280030", 0), set.floatString("x00280030", 1)];
     if (down && across && down > 0 && across > 0) return [down, across];
   }
   const region = set.elements.x00186011?.items?.[0]?.dataSet;

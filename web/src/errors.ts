@@ -6,6 +6,7 @@ const SENTENCES = {
   tiff: "Browsers cannot read TIFF images. Save it as PNG or JPEG, then open that.",
   deep: "Browsers keep only 8 of the 16 bits of this PNG. Save it with 8 bits, or as DICOM, then open that.",
   tooLarge: "This image is larger than 40 megapixels, which is more than a browser can hold safely. Crop or shrink it.",
+  tooLong: "This image is longer than 32,000 pixels on a side, which browsers cannot draw. Crop or shrink it.",
   brokenDicom: "This DICOM file is damaged or incomplete. Export it again, or choose another.",
   dicomWithoutPixels: "This DICOM file holds no image. Choose one that does.",
   dicomSyntax: "This DICOM file is compressed in a way that browsers cannot read. Save it uncompressed first.",

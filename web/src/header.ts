@@ -2,6 +2,8 @@
 
 /** Pixels; four bytes each in the browser, and four of its probability. */
 export const LARGEST = 40_000_000;
+/** Pixels of a side: beyond, a canvas stays white in silence. */
+export const LONGEST = 32_000;
 
 export interface Header {
   width: number;
@@ -20,7 +22,8 @@ export function headerOf(bytes: Uint8Array): Header | null {
     return view.getUint16(24) === 0x1000 ? { ...size, greyBits: 16 } : size; // depth 16, colour type 0
   }
   if (text(0, 3) === "GIF") return { width: view.getUint16(6, true), height: view.getUint16(8, true) };
-  if (text(0, 2) === "BM") return { width: view.getUint32(18, true), height: Math.abs(view.getInt32(22, true)) };
+  if (text(0, 2) === "BM" && view.getUint32(14, true) !== 12)
+    return { width: view.getUint32(18, true), height: Math.abs(view.getInt32(22, true)) };
   if (text(0, 4) === "RIFF" && text(8, 4) === "WEBP") return webp(view, text(12, 4));
   return view.getUint16(0) === 0xffd8 ? jpeg(view) : null;
 }

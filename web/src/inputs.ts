@@ -20,6 +20,7 @@ export function listen(actions: Actions): void {
   click("camera", () => actions.startCamera());
   click("example", () => actions.example());
   for (const id of ["close", "camera-stop"]) click(id, () => actions.leave());
+  document.addEventListener("keydown", ({ key }) => key === "Escape" && getState() !== "empty" && actions.leave());
   click("hold", () => hold(actions));
   click("threshold-reset", () => actions.resetThreshold());
   for (const what of ["mask", "overlay", "json"] as const) click(`save-${what}`, () => actions.save(what));

@@ -36,10 +36,11 @@ let loading: Promise<Model>; // the model that is ready, or soon; rejects with w
 let file: File | null = null; // what is open; a camera has none
 let found: Segmented | null = null;
 let latest = 0; // counts what was asked, so that an answer that nobody waits for is dropped
+let opening = 0; // files on their way into the worker, whose place no frame of the camera may take
+let measuring: Promise<void> | null = null;
 
 async function load(name: string): Promise<Model> {
   page.setEngine("loading");
-  page.complain(null);
   try {
     const described = await describe(name);
     const threads = threadCount(Number(parameters.get("threads")) || null);
@@ -52,17 +53,32 @@ async function load(name: string): Promise<Model> {
     return described;
   } catch (error) {
     engine.stop(); // ONNX Runtime does not start a second time where it failed once
+    model = null;
     page.setEngine("failed");
+    if (found || file) leave(); // it is of another model
     const failure = failureOf(error, "modelMissing");
     page.complain(failure);
     throw failure;
   }
 }
 
+/** Loads a model once those that were chosen before are loaded, so that the last one stays. */
+function next(name: string): Promise<Model> {
+  loading = loading.catch(() => null).then(() => load(name));
+  loading.catch(() => {}); // the page has said so
+  return loading;
+}
+
 /** Loads a model, and outlines with it what is open. */
 async function choose(name: string): Promise<void> {
-  loading = load(name);
-  await loading.then(
+  page.complain(null);
+  page.setEngine("loading");
+  if (file) {
+    found = null; // it is of another model
+    page.setState("working");
+    redraw();
+  }
+  await next(name).then(
     () => file && segment(file),
     () => {}, // the page has said so
   );
@@ -74,7 +90,8 @@ async function segment(chosen: File): Promise<void> {
   const start = performance.now();
   page.complain(null);
   try {
-    const opened = await engine.ask({ kind: "open", file: chosen });
+    opening++;
+    const opened = await engine.ask({ kind: "open", file: chosen }).finally(() => opening--);
     if (turn !== latest) return opened.bitmap.close();
     const decode = performance.now() - start;
     camera.stop();
@@ -94,7 +111,8 @@ async function segment(chosen: File): Promise<void> {
     const total = performance.now() - start;
     window.lvunet.last = report(used, chosen.name, found, threshold, { decode, run: found.run_ms, total });
   } catch (error) {
-    if (turn === latest) recover(failureOf(error, "modelFailed"));
+    const failure = failureOf(error, "modelFailed");
+    if (turn === latest) recover(found ? new Failure(failure.code, `${chosen.name}: ${failure.message}`) : failure);
   }
 }
 
@@ -104,8 +122,7 @@ function recover(failure: Failure): void {
   const lost = failure.code === "memory" || failure.code === "workerLost";
   if (lost && model) {
     engine.stop();
-    loading = load(model.name);
-    loading.catch(() => {}); // the page has said so
+    next(model.name);
   }
   page.complain(failure);
 }
@@ -113,6 +130,7 @@ function recover(failure: Failure): void {
 /** Outlines a frame of the camera. */
 async function outline(frame: ImageBitmap): Promise<void> {
   await loading;
+  if (opening) return frame.close();
   const { threshold } = page.settings();
   const answer = await engine.ask({ kind: "frame", bitmap: frame, threshold }, [frame]);
   if (!camera.live) return answer.bitmap.close();
@@ -125,7 +143,7 @@ async function startCamera(device = ""): Promise<void> {
   const turn = ++latest;
   page.complain(null);
   try {
-    await camera.start(device);
+    if (!(await camera.start(device))) return;
     if (turn !== latest) return camera.stop();
     file = found = null;
     page.setState("camera");
@@ -142,6 +160,7 @@ function leave(): void {
   camera.stop();
   file = found = null;
   page.setState("empty");
+  if (document.activeElement === document.body) page.element("file").focus(); // what was pressed is gone
 }
 
 function redraw(): void {
@@ -150,19 +169,29 @@ function redraw(): void {
   if (found && model) page.showMeasures(found.measures, model, camera.live);
 }
 
-/** Measures again where only the threshold changed: the network does not run. */
+/** Measures again where only the threshold changed: the network does not run. One at a time, none queued. */
 async function remeasure(): Promise<void> {
   redraw();
-  const [before, { threshold }] = [found, page.settings()];
-  if (!before || camera.live) return;
-  try {
-    const measures = await engine.ask({ kind: "measure", threshold });
-    if (found !== before || page.settings().threshold !== threshold) return;
-    found.measures = measures;
-    window.lvunet.last = window.lvunet.last && { ...window.lvunet.last, threshold, ...measures };
-    redraw();
-  } catch (error) {
-    recover(failureOf(error, "modelFailed"));
+  measuring ??= measureToTheLast().finally(() => {
+    measuring = null;
+  });
+  await measuring;
+}
+
+async function measureToTheLast(): Promise<void> {
+  let measured = Number.NaN;
+  while (found && !camera.live && page.getEngine() === "ready" && measured !== page.settings().threshold) {
+    const [before, { threshold }] = [found, page.settings()];
+    try {
+      const measures = await engine.ask({ kind: "measure", threshold });
+      measured = threshold;
+      if (found !== before) return;
+      found.measures = measures;
+      window.lvunet.last = window.lvunet.last && { ...window.lvunet.last, threshold, ...measures };
+      redraw();
+    } catch (error) {
+      return recover(failureOf(error, "modelFailed"));
+    }
   }
 }
 
@@ -172,6 +201,7 @@ function resetThreshold(): void {
 }
 
 async function save(what: "mask" | "overlay" | "json"): Promise<void> {
+  await measuring; // so that all three are of the threshold that is shown
   const { threshold, opacity } = page.settings();
   const { last } = window.lvunet;
   if (!last) return;
@@ -197,7 +227,7 @@ async function example(): Promise<void> {
 
 async function start(): Promise<void> {
   const wanted = parameters.get("model") ?? "";
-  const first = wanted in MODELS ? wanted : Object.keys(MODELS)[0];
+  const first = Object.hasOwn(MODELS, wanted) ? wanted : Object.keys(MODELS)[0];
   page.offerModels(first, (name) => void choose(name));
   drawLegend(page.element("legend").querySelector("canvas") as HTMLCanvasElement);
   loading = keepOnDevice(() => page.getState() === "empty").then(() => load(first));

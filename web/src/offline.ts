@@ -10,11 +10,21 @@ const PATIENCE_MS = 8000; // on a slow line the model is not kept waiting for th
 export async function keepOnDevice(idle: () => boolean): Promise<void> {
   if (!("serviceWorker" in navigator) || !import.meta.env.PROD) return;
   try {
-    await navigator.serviceWorker.register("sw.js");
-    await Promise.race([controlled(), new Promise((resolve) => setTimeout(resolve, PATIENCE_MS))]);
+    const registration = await navigator.serviceWorker.register("sw.js");
+    if (!registration.installing && !registration.waiting) return isolate(idle); // it is there, or this is a hard reload
+    const failed = new Promise((resolve) =>
+      registration.installing?.addEventListener("statechange", ({ target }) => {
+        if ((target as ServiceWorker).state === "redundant") resolve(null);
+      }),
+    );
+    await Promise.race([controlled(), failed, new Promise((resolve) => setTimeout(resolve, PATIENCE_MS))]);
   } catch {
     return; // the page works without, but only with the network
   }
+  await isolate(idle);
+}
+
+async function isolate(idle: () => boolean): Promise<void> {
   const { controller } = navigator.serviceWorker;
   const [navigation] = performance.getEntriesByType("navigation") as PerformanceNavigationTiming[];
   const again = navigation?.type === "reload"; // once: where that did not isolate the page, nothing will

@@ -22,7 +22,7 @@ const SHOWN: Record<string, State[]> = {
   invitation: ["empty"],
   shown: ["working", "result", "camera"],
   busy: ["working"],
-  about: ["empty"],
+  about: ["empty", "working"],
   results: ["result", "camera"],
   adjust: ["result", "camera"],
   save: ["result"],

@@ -1,6 +1,6 @@
 // A file as an upright bitmap, whatever kind of image it is; its size is known before it is decoded.
 import { Failure } from "./errors";
-import { headerOf, LARGEST } from "./header";
+import { headerOf, LARGEST, LONGEST } from "./header";
 import type { Spacing } from "./protocol";
 
 export interface Picture {
@@ -20,6 +20,7 @@ export async function open(file: File): Promise<Picture> {
   if (isDicom(head)) return openDicom(file);
   const header = headerOf(head);
   if (header && header.width * header.height > LARGEST) throw new Failure("tooLarge");
+  if (header && Math.max(header.width, header.height) > LONGEST) throw new Failure("tooLong");
   if (header?.greyBits) throw new Failure("deep");
   const bitmap = await createImageBitmap(file, OPTIONS).catch(() => {
     throw new Failure(
@@ -30,6 +31,10 @@ export async function open(file: File): Promise<Picture> {
     bitmap.close();
     throw new Failure("tooLarge");
   }
+  if (Math.max(bitmap.width, bitmap.height) > LONGEST) {
+    bitmap.close();
+    throw new Failure("tooLong");
+  }
   return { bitmap, spacing: null, note: "" };
 }
 
@@ -38,7 +43,9 @@ function isDicom(head: Uint8Array): boolean {
 }
 
 async function openDicom(file: File): Promise<Picture> {
-  const { readDicom } = await import("./dicom");
+  const { readDicom } = await import("./dicom").catch(() => {
+    throw new Failure("modelMissing");
+  });
   try {
     const { bitmap, spacing, frames } = await readDicom(new Uint8Array(await file.arrayBuffer()));
     return { bitmap, spacing, note: frames > 1 ? `first of ${frames} frames` : "" };

@@ -11,7 +11,10 @@ export async function load(model: Model, base: string, threads: number): Promise
     fetched(new URL(`models/${model.name}.onnx`, base)),
     started ? undefined : fetched(new URL("ort/ort-wasm-simd-threaded.wasm.gz", base)).then(unpack),
   ]);
-  if ((await sha256(bytes)) !== model.sha256) throw new Failure("modelDamaged");
+  if ((await sha256(bytes)) !== model.sha256) {
+    await forget(new URL(`models/${model.name}.onnx`, base));
+    throw new Failure("modelDamaged");
+  }
   const wasmPaths = { mjs: new URL("ort/ort-wasm-simd-threaded.mjs", base).href };
   Object.assign(ort.env.wasm, { numThreads: threads, wasmPaths, wasmBinary });
   ort.env.logLevel = "error";
@@ -47,6 +50,12 @@ async function fetched(address: URL): Promise<ArrayBuffer> {
     // the sentence below is all there is to say
   }
   throw new Failure("modelMissing");
+}
+
+/** Takes a file out of what is kept, so that it is fetched anew. */
+async function forget(address: URL): Promise<void> {
+  if (!("caches" in self)) return;
+  for (const name of await caches.keys()) await (await caches.open(name)).delete(address);
 }
 
 async function unpack(packed: ArrayBuffer): Promise<ArrayBuffer> {

@@ -1,6 +1,7 @@
 // The service worker: keeps every file of one version, answers from there alone, and isolates the page for threads.
 
 interface Files {
+  policy: string;
   version: string;
   now: string[];
   later: string[];
@@ -67,17 +68,19 @@ async function answer(request: Request): Promise<Response> {
   if (kept) return isolated(kept);
   const response = await fetch(request);
   const file = request.url.replace(worker.registration.scope, "");
-  if (response.ok && worker.files.later.includes(file)) await cache.put(request, response.clone());
+  const listed = [...worker.files.now, ...worker.files.later].includes(file);
+  if (response.ok && listed) await cache.put(request, response.clone());
   return isolated(response);
 }
 
-/** The same response with the headers that a page needs for threads. */
+/** The same response with the headers that a page needs for threads, and the policy of the page: workers need it, too. */
 function isolated(response: Response): Response {
   if (response.type === "opaque" || response.status === 0) return response;
   const headers = new Headers(response.headers);
   headers.set("Cross-Origin-Opener-Policy", "same-origin");
   headers.set("Cross-Origin-Embedder-Policy", "require-corp");
   headers.set("Cross-Origin-Resource-Policy", "same-origin");
+  headers.set("Content-Security-Policy", worker.files.policy);
   const { status, statusText } = response;
   return new Response(response.body, { status, statusText, headers });
 }

@@ -42,15 +42,16 @@ export function qualityWords({ area_px, expected_dice, regions }: Measures, mode
     return {
       trust: "none",
       badge: "No outline",
-      words: `Nothing reaches the threshold. The model looks for ${model.outlines}.`,
+      words: `Nothing reaches the threshold, which does not mean that nothing is there: the model misses some. It is only for ${model.outlines}.`,
     };
   if (expected_dice === null)
     return { trust: "none", badge: "No estimate", words: "This model was not calibrated. Judge the outline yourself." };
   const percent = Math.round(expected_dice * 100);
   const [, trust, level] = LEVELS.find(([least]) => percent >= least) as (typeof LEVELS)[number];
   const words = [
-    `An outline this sure overlapped by about ${percent} % (Dice) with an expert's, on images like those of its training.`,
-    trust === "poor" ? "Do not rely on this one." : "On other images it can be sure and wrong.",
+    `Only for ${model.outlines}, like those of its training:`,
+    `an outline this sure overlapped by about ${percent} % (Dice) with an expert's.`,
+    trust === "poor" ? "Expect large errors." : "On other images it can be sure and wrong.",
     threshold === model.card.threshold ? "" : `The estimate was made for a threshold of ${model.card.threshold}.`,
     regions > 1 ? `The diameter is that of the largest of ${regions} regions.` : "",
   ];

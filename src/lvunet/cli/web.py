@@ -1,6 +1,7 @@
 """The page of `lvunet demo --web`: the built files of `web/`, served to this machine alone."""
 
 import errno
+import re
 import sys
 import webbrowser
 from collections.abc import Callable
@@ -8,6 +9,7 @@ from functools import partial
 from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from threading import Thread
+from typing import Any
 
 from lvunet.errors import ConfigError
 
@@ -41,8 +43,12 @@ class _Handler(SimpleHTTPRequestHandler):
         ".webmanifest": "application/manifest+json",
     }
 
+    def __init__(self, *arguments: Any, policy: str, **options: Any) -> None:
+        self.policy = policy  # before: the handler answers while it is made
+        super().__init__(*arguments, **options)
+
     def end_headers(self) -> None:
-        for name, value in HEADERS.items():
+        for name, value in {**HEADERS, "Content-Security-Policy": self.policy}.items():
             self.send_header(name, value)
         super().end_headers()
 
@@ -70,13 +76,20 @@ def server(port: int | None = None, folder: Path = PAGE) -> ThreadingHTTPServer:
         raise ConfigError(f"--port {port}: give 0 to {2**16 - 1}, or none.")
     if not (folder / "index.html").is_file():
         raise ConfigError(f"no page in {folder}: this copy of lvunet was made without it. Build it: make web.")
-    handler = partial(_Handler, directory=str(folder))
+    handler = partial(_Handler, directory=str(folder), policy=_policy(folder))
     try:
         return _Server(("127.0.0.1", PORT if port is None else port), handler)
     except OSError as error:
         if port is None and error.errno == errno.EADDRINUSE:
             return _Server(("127.0.0.1", 0), handler)
         raise ConfigError(f"--port {port} cannot be had ({error.strerror}). Give another, or none.") from error
+
+
+def _policy(folder: Path) -> str:
+    """Return the page's own Content-Security-Policy: said by a header it binds its workers, too."""
+    text = (folder / "index.html").read_text(encoding="utf-8")
+    found = re.search(r'Content-Security-Policy"\s+content="([^"]+)"', text)
+    return found[1] if found else "default-src 'self'"
 
 
 def serve(port: int | None, browser: bool, say: Callable[[str], None]) -> None:

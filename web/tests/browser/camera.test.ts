@@ -80,6 +80,54 @@ describe("a camera", () => {
     expect((await segment(page, good)).area_px).toBeGreaterThan(0);
   });
 
+  test("can be held: the frame becomes the image", async () => {
+    const page = await started();
+    await live(page, 5);
+    await page.click("#hold");
+    await page.waitForSelector("html[data-state=result]");
+    expect(await sentence(page)).toBe("");
+    const held = await page.evaluate(() => window.lvunet.last);
+    expect([held?.image.slice(0, 7), held?.width, held?.height]).toEqual(["camera-", 640, 480]);
+  });
+
+  test("gives way to a file that is opened while it runs", async () => {
+    const page = await started();
+    await live(page, 5);
+    expect((await segment(page, good)).area_px).toBeGreaterThan(0);
+    expect(await sentence(page)).toBe("");
+  });
+
+  test("that is asked for twice is on once, and off when it is stopped", async () => {
+    browser = await launch(DEVICE, FILM, "--use-fake-ui-for-media-stream");
+    const context = await browser.newContext({ permissions: ["camera"] });
+    await context.addInitScript(() => {
+      const streams: MediaStream[] = [];
+      Object.assign(window, { streams });
+      const ask = navigator.mediaDevices.getUserMedia.bind(navigator.mediaDevices);
+      navigator.mediaDevices.getUserMedia = async (wanted) => {
+        const stream = await ask(wanted);
+        streams.push(stream);
+        return stream;
+      };
+    });
+    const page = await open(context, inject("url"));
+    await page.evaluate(() => {
+      for (let turn = 0; turn < 2; turn++) document.getElementById("camera")?.click();
+    });
+    await live(page, 3);
+    expect(await sentence(page)).toBe("");
+    const on = () =>
+      page.evaluate(
+        () =>
+          (window as unknown as { streams: MediaStream[] }).streams
+            .flatMap((stream) => stream.getTracks())
+            .filter((track) => track.readyState === "live").length,
+      );
+    expect(await on()).toBe(1);
+    await page.click("#camera-stop");
+    expect(await on()).toBe(0);
+  });
+
   test.runIf(process.env.LVUNET_SLOW)(
     "has the memory after a thousand frames that it had before",
     async () => {

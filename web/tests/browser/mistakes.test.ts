@@ -22,7 +22,7 @@ afterAll(() => browser.close());
 async function complaint(page: Page): Promise<string> {
   await page.waitForSelector("#message:not(:empty):visible");
   const said = await sentence(page);
-  expect(said).toMatch(/^[A-Z].{15,300}[.!]$/s);
+  expect(said).toMatch(/^([\w.-]+: )?[A-Z].{15,300}[.!]$/s);
   expect(said).not.toMatch(/undefined|null|NaN|\[object|Error:|ort-wasm|at https?:|0x|_/);
   return said;
 }

@@ -92,10 +92,14 @@ describe("grey levels", () => {
     expect(Array.from(samples, levelsOf(BARE, { ...twelve, samples: Uint16Array.of(100, 500) }))).toEqual([
       0, 63.75, 127.5,
     ]);
-    expect(levelsOf(BARE, { ...twelve, bits: 8 })(77)).toBe(77);
+    expect(levelsOf(BARE, { ...twelve, samples: Uint8Array.of(3, 200), bits: 8 })(77)).toBe(77);
+  });
+  test("of 8 signed bits are stretched, too", () => {
+    const signed = { samples: Int8Array.of(-128, 127), bits: 8, photometric: "MONOCHROME2" };
+    expect([-128, 0, 127].map(levelsOf(BARE, signed))).toEqual([0, 128, 255]);
   });
   test("of MONOCHROME1 are turned", () => {
-    expect(levelsOf(BARE, { samples, bits: 8, photometric: "MONOCHROME1" })(55)).toBe(200);
+    expect(levelsOf(BARE, { samples: Uint8Array.of(0, 255), bits: 8, photometric: "MONOCHROME1" })(55)).toBe(200);
   });
 });
 
@@ -165,9 +169,10 @@ describe("samples", () => {
   });
 });
 
-test("the spacing is (down, across), from the pixels or else the detector; without it, or zero, none", () => {
+test("the spacing is (down, across), from the pixels, not from the detector; without both values, or with zero, none", () => {
   expect(spacingOf(file([[0x28, 0x30, "DS", "0.2\\0.3"]]))).toEqual([0.2, 0.3]);
-  expect(spacingOf(file([[0x18, 0x1164, "DS", "0.1\\0.1"]]))).toEqual([0.1, 0.1]);
+  expect(spacingOf(file([[0x18, 0x1164, "DS", "0.1\\0.1"]]))).toBeNull();
+  expect(spacingOf(file([[0x28, 0x30, "DS", "0.2"]]))).toBeNull();
   expect(spacingOf(file([[0x28, 0x30, "DS", "0\\0"]]))).toBeNull();
   expect(spacingOf(BARE)).toBeNull();
 });
