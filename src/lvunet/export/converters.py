@@ -42,12 +42,16 @@ def openvino_model(deployed: Deployed) -> Any:
 
 
 def executorch_file(network: nn.Module, deployed: Deployed, path: Path) -> None:
-    """ExecuTorch's .pte, lowered to XNNPACK, which mistakes an output of one channel for another layout (1.5.1)."""
+    """ExecuTorch's .pte, for XNNPACK, which mistakes an output of one channel for another layout (1.5.1)."""
+    path.write_bytes(lowered(graph(deployed.with_strip_head(), deployed.image)))
+
+
+def lowered(program: torch.export.ExportedProgram) -> bytes:
+    """Return a graph as ExecuTorch runs it, with all that XNNPACK can do left to that."""
     from executorch.backends.xnnpack.partition.xnnpack_partitioner import XnnpackPartitioner
     from executorch.exir import to_edge_transform_and_lower
 
-    program = graph(deployed.with_strip_head(), deployed.image)
-    path.write_bytes(to_edge_transform_and_lower(program, partitioner=[XnnpackPartitioner()]).to_executorch().buffer)
+    return bytes(to_edge_transform_and_lower(program, partitioner=[XnnpackPartitioner()]).to_executorch().buffer)
 
 
 def litert_file(network: nn.Module, deployed: Deployed, path: Path) -> None:

@@ -12,8 +12,8 @@ import numpy as np
 import onnx
 from torch import nn
 
-from lvunet.export.converters import litert_file, openvino_model
-from lvunet.export.deployed import Deployed
+from lvunet.export.converters import litert_file, lowered, openvino_model
+from lvunet.export.deployed import Deployed, graph
 from lvunet.export.onnx import to_onnx, write_onnx
 from lvunet.export.targets import Precision, TargetName
 from lvunet.image import UInt8
@@ -85,6 +85,30 @@ def litert_int8(network: nn.Module, deployed: Deployed, calibration: Sequence[UI
     in_float.unlink()
 
 
+def executorch_int8(network: nn.Module, deployed: Deployed, calibration: Sequence[UInt8], path: Path) -> None:
+    """ExecuTorch with int8 for XNNPACK, weights a channel, by PT2E; normalisation and probability stay float."""
+    import torch
+    from executorch.backends.xnnpack.quantizer.xnnpack_quantizer import (
+        XNNPACKQuantizer,
+        get_symmetric_quantization_config,
+    )
+    from torchao.quantization.pt2e.quantize_pt2e import convert_pt2e, prepare_pt2e
+
+    quantizer = XNNPACKQuantizer()
+    quantizer.set_global(get_symmetric_quantization_config(is_per_channel=True))
+    quantizer.set_filter_function(_is_behind_the_stem)
+    observed = prepare_pt2e(graph(deployed.with_strip_head(), deployed.image).module(), quantizer)
+    with torch.no_grad():
+        for batch in _batches(deployed, calibration):
+            observed(torch.from_numpy(batch))
+    path.write_bytes(lowered(torch.export.export(convert_pt2e(observed), (deployed.image,))))
+
+
+def _is_behind_the_stem(node: Any) -> bool:
+    """The stem stays float: the values in front of its hard-swish reach 80, where 3 would do."""
+    return not any("network.stem" in path for path, _ in node.meta.get("nn_module_stack", {}).values())
+
+
 def onnx_weights(bits: int, network: nn.Module, deployed: Deployed, calibration: Sequence[UInt8], path: Path) -> None:
     """ONNX with its weights stored in 16 or 8 bits, which ONNX Runtime unfolds on loading: smaller, and as fast.
 
@@ -142,5 +166,6 @@ REDUCED: Mapping[tuple[TargetName, Precision], Writer] = {
     ("openvino", "fp16"): openvino_fp16,
     ("openvino", "bf16"): openvino_bf16,
     ("openvino", "int8"): openvino_int8,
+    ("executorch", "int8"): executorch_int8,
     ("litert", "int8"): litert_int8,
 }

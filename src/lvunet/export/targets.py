@@ -52,7 +52,10 @@ TARGETS: Mapping[str, Target] = {
             "openvino", ".xml", "Intel, AMD and Arm CPUs", "openvino", (), "openvino", (".bin",),
             precisions=("fp32", "fp16", "bf16", "int8"), quantizer="nncf",
         ),
-        Target("executorch", ".pte", "phones, embedded", "executorch", (), "executorch"),
+        Target(
+            "executorch", ".pte", "phones, embedded", "executorch", (), "executorch",
+            precisions=("fp32", "int8"), quantizer="torchao",
+        ),
         Target(
             "litert", ".tflite", "Android, embedded", "ai_edge_litert", ("litert_torch",), "litert",
             precisions=("fp32", "int8"), quantizer="ai_edge_quantizer",
