@@ -11,7 +11,11 @@ from lvunet.data.selection import held_out, pictures
 from lvunet.export.deploy import FewerBits, deploy
 from lvunet.export.parity import HALF_DICE
 from lvunet.export.quantize import _bytes
+from lvunet.export.targets import TARGETS, TargetName, absent
 from lvunet.image import UInt8
+
+SIZES = [("executorch", 750_000), ("openvino", 1_100_000), ("litert", 800_000)]
+NEARLY = 0.9  # four images: calibrated on 128, the mean Dice is 0.98
 
 
 @pytest.fixture(scope="module")
@@ -46,6 +50,24 @@ def test_bytes_are_small_and_kept_by_force(images: list[UInt8], tmp_path: Path) 
     assert artefact.verdict
     assert artefact.verdict.dice.n == len(images)
     assert not artefact.verdict.with_masks
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("target", "most_bytes"), [("executorch", 750_000), ("openvino", 1_100_000), ("litert", 800_000)]
+)
+def test_int8_is_small_and_its_masks_are_nearly_those_of_the_float_form(
+    images: list[UInt8], tmp_path: Path, target: TargetName, most_bytes: int
+) -> None:
+    if lacking := absent((*TARGETS[target].modules, TARGETS[target].quantizer or "")):
+        pytest.skip(f"needs {', '.join(lacking)}")
+    made = deploy("polyp", [target], tmp_path, images, fewer=FewerBits("int8", images, force=True))
+    (artefact,) = made.artefacts
+    assert artefact.size_bytes < most_bytes
+    assert artefact.link
+    assert artefact.link.mean_dice > NEARLY
+    found = lvunet.load(artefact.path).segment(images[0])
+    assert found.mask.shape == images[0].shape[:2]
 
 
 def test_images_are_judged_that_the_model_has_not_seen(shared: Path) -> None:
