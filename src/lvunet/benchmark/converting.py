@@ -1,10 +1,6 @@
-"""One conversion for a benchmark, in a process of its own: a converter may talk, hang, crash, or load half a world.
-
-python -m lvunet.benchmark.converting, with a job as JSON on standard input.
-"""
+"""One conversion for a benchmark, in a process of its own: a converter may talk, hang, crash, or load half a world."""
 
 import json
-import sys
 from collections.abc import Callable
 from dataclasses import asdict
 from pathlib import Path
@@ -15,7 +11,7 @@ from torch import nn
 
 from lvunet.card import Card
 from lvunet.export.convert import convert
-from lvunet.export.process import Job, Outcome, run
+from lvunet.export.process import Job, Outcome, given_job, run
 from lvunet.export.targets import TARGETS, Precision, Target
 from lvunet.image import UInt8
 from lvunet.runtime.segmenter import load
@@ -54,7 +50,7 @@ def call(path: Path, target: Target, images: UInt8, threads: int) -> Call:
 
 def main() -> None:
     """Do the job on standard input; whatever is wrong ends the process."""
-    job = Job(**json.load(sys.stdin))
+    job = given_job()
     target, path = TARGETS[job.target], Path(job.path)
     images: UInt8 = np.load(job.images)["images"]
     network = torch.load(job.source, weights_only=False)  # which `converted` has just written

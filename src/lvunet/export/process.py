@@ -11,6 +11,8 @@ from contextlib import suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from tempfile import TemporaryFile
+from threading import Thread
+from time import sleep
 
 from lvunet import errors
 from lvunet.errors import ExportError, LVUNetError, OutputError
@@ -64,7 +66,7 @@ def run(job: Job, limit_s: float, worker: str = "lvunet.export.worker") -> Outco
         given.write(json.dumps(asdict(job)).encode())
         given.seek(0)
         process = subprocess.Popen(
-            # -P: a file onnx.py where the user stands is not the package. The worker ends when this process does.
+            # -P: a file onnx.py where the user stands is not the package
             [sys.executable, "-P", "-m", worker, str(os.getpid())],
             stdin=given,
             stdout=said,
@@ -89,6 +91,21 @@ def run(job: Job, limit_s: float, worker: str = "lvunet.export.worker") -> Outco
         kind: type[LVUNetError] = getattr(errors, outcome.kind)
         raise kind(outcome.error)
     return outcome
+
+
+def given_job() -> Job:
+    """Return the job of this process, a worker of `run`, which from now on ends with the command, however that ends."""
+    job = Job(**json.load(sys.stdin))
+    Thread(target=_end_with_the_command, args=[int(sys.argv[1]), Path(job.path).parents[1]], daemon=True).start()
+    return job
+
+
+def _end_with_the_command(parent: int, scratch: Path) -> None:
+    """Once the command was killed, end this process with all that it started, and leave nothing behind."""
+    while os.getppid() == parent:
+        sleep(1)
+    shutil.rmtree(scratch, ignore_errors=True)
+    os.killpg(0, signal.SIGKILL)
 
 
 def _end(process: subprocess.Popen[bytes]) -> None:

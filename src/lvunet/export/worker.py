@@ -1,17 +1,11 @@
-"""One conversion in a process of its own: `python -m lvunet.export.worker PARENT` with a job as JSON on standard input.
+"""One conversion in a process of its own, for `process.run`.
 
 A converter may crash, hang, or load libraries that do not bear each other; whatever it does ends with this process.
 """
 
 import json
-import os
-import signal
-import sys
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from shutil import rmtree
-from threading import Thread
-from time import sleep
 
 import numpy as np
 
@@ -21,7 +15,7 @@ from lvunet.evaluate.latency import measure
 from lvunet.export.convert import convert
 from lvunet.export.judge import judge
 from lvunet.export.parity import FOLDED_TO_ARTEFACT, HALF_DICE, compare
-from lvunet.export.process import Job, Outcome
+from lvunet.export.process import Job, Outcome, given_job
 from lvunet.export.restore import initial
 from lvunet.export.targets import TARGETS
 from lvunet.fold import fold
@@ -76,18 +70,9 @@ def _read(npz: str) -> list[UInt8]:
     return [stored[name] for name in stored.files]
 
 
-def _end_with_the_command(parent: int, scratch: Path) -> None:
-    """Once the command was killed, end this process with all that it started, and leave nothing behind."""
-    while os.getppid() == parent:
-        sleep(1)
-    rmtree(scratch, ignore_errors=True)
-    os.killpg(0, signal.SIGKILL)
-
-
 def main() -> None:
     """Do the job on standard input, and leave its outcome; a full disk or memory ends the process with its words."""
-    job = Job(**json.load(sys.stdin))
-    Thread(target=_end_with_the_command, args=[int(sys.argv[1]), Path(job.path).parents[1]], daemon=True).start()
+    job = given_job()
     try:
         outcome = work(job)
     except LVUNetError as error:
