@@ -55,7 +55,7 @@ EXPERIMENTS: dict[str, dict[str, Any]] = {
     "256 px": {"size": 256},
     "320 px": {"size": 320},
     "three polyp sets": {"dataset": "kvasir-seg+cvc-clinicdb+cvc-colondb", "epochs": 6},  # as many images
-    "taught": {"teacher": "teacher.safetensors"},  # of OUT: an LV-UNet that was trained 300 epochs, preset `paper`
+    "taught": {"teacher": "teacher-{}.safetensors"},  # of OUT, by the set: an LV-UNet that was trained for longer
     "ours": {"recipe": "ours"},
 }
 
@@ -74,7 +74,7 @@ def run_one(dataset: str, data: Path, weights: Path, out: Path, name: str) -> No
         return
     chosen = {"data": data, "dataset": dataset, "weights": str(weights), "out": folder, **BASE, **EXPERIMENTS[name]}
     if "teacher" in chosen:
-        chosen["teacher"] = out / chosen["teacher"]
+        chosen["teacher"] = out / chosen["teacher"].format(dataset)
     named = chosen.get("recipe", "paper") in ("paper", "ours")
     config = TrainConfig.read(None, chosen) if named else TrainConfig.model_validate(chosen)
     samples, split = task(data, dataset, config.protocol, config.split_seed)

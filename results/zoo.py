@@ -145,6 +145,8 @@ def without_folders(training: Record) -> Record:
     def cut(key: str, value: Any) -> Any:
         if isinstance(value, dict):
             return without_folders(value)
+        if key in PATHS and isinstance(value, list):
+            return [Path(each).name for each in value]
         return Path(value).name if key in PATHS and isinstance(value, str) else value
 
     return {key: cut(key, value) for key, value in training.items()}
@@ -284,8 +286,9 @@ def command(card: Card) -> str:
     start |= {"recipe": "paper", "init": RECIPES[config["recipe"]].get("init")}
     words = ["lvunet", "train", "--data", "FOLDER"]
     for key in (key for key in start if key in config and config[key] != start[key] and key not in OF_THE_RUN):
-        value = "none" if config[key] is None else str(config[key])
-        words += [f"--{key.replace('_', '-')}", *([] if config[key] is True else [value])]
+        value = config[key]
+        for each in value if isinstance(value, list) else ["none" if value is None else value]:
+            words += [f"--{key.replace('_', '-')}", *([] if each is True else [str(each)])]
     return shlex.join(words)
 
 

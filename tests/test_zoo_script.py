@@ -134,7 +134,11 @@ def trained(before: Card | None = None, **chosen: Any) -> Card:
 FIRST = replace(trained(dataset="busi", epochs=30, weights=f"/models/{GOOGLES}.safetensors"), name="first")
 SECOND = replace(trained(FIRST, dataset="kvasir-seg", protocol="grouped", split_seed=2, recipe="ours"), name="second")
 THIRD = trained(
-    SECOND, recipe="tuned", dataset="isic2016+cvc-clinicdb", epochs=20, teacher="/runs/large/big.safetensors"
+    SECOND,
+    recipe="tuned",
+    dataset="isic2016+cvc-clinicdb",
+    epochs=20,
+    teacher=["/runs/large/big.safetensors", "/runs/other.safetensors"],
 )
 
 
@@ -153,7 +157,7 @@ def test_no_terms_and_no_notice_of_earlier_trainings_are_lost(tmp_path: Path) ->
     for words in (
         "The training went on from `second`, which was trained for 300 epochs on Kvasir-SEG, split grouped-2, and kept",
         "as of epoch 8.\nThat one went on from `first`, which was trained for 30 epochs on BUSI, split paper-0, and",
-        "of the model `big.safetensors` too, whose data and terms are not known",
+        "of `big.safetensors`, `other.safetensors` too, whose data and terms are not known",
         "Google's MobileNetV3-Large *minimalistic* ImageNet weights (TensorFlow models, Apache-2.0)",
         "- **ISIC 2016, task 1**",
         "- **CVC-ClinicDB**",
@@ -177,7 +181,7 @@ def test_free_data_is_free_no_more_after_another_or_a_teacher(tmp_path: Path) ->
         (
             (free, "Apache-2.0."),
             (trained(FIRST, dataset="isic2016"), f"Apache-2.0{zoo_script.RESEARCH_ONLY}"),
-            (trained(dataset="isic2016", teacher="large.safetensors"), f"Apache-2.0{zoo_script.RESEARCH_ONLY}"),
+            (trained(dataset="isic2016", teacher=["large.safetensors"]), f"Apache-2.0{zoo_script.RESEARCH_ONLY}"),
         )
     ):
         (tmp_path / str(number)).mkdir()
@@ -191,7 +195,10 @@ def test_free_data_is_free_no_more_after_another_or_a_teacher(tmp_path: Path) ->
         (SECOND, "--recipe ours --dataset kvasir-seg --protocol grouped --split-seed 2 --init first"),
         (
             THIRD,
-            "--recipe tuned --dataset isic2016+cvc-clinicdb --init second --epochs 20 --teacher big.safetensors",
+            (
+                "--recipe tuned --dataset isic2016+cvc-clinicdb --init second --epochs 20 --teacher big.safetensors "
+                "--teacher other.safetensors"
+            ),
         ),
         (trained(replace(SECOND, name="kvasir-seg"), recipe="tuned", dataset="busi"), "--recipe tuned --dataset busi"),
         (trained(dataset="busi", weights=None, deterministic=True), "--dataset busi --weights none --deterministic"),
@@ -211,7 +218,10 @@ def test_the_package_names_no_folder_of_the_machine_and_all_else_stays(tmp_path:
     latest, middle, first = zoo_script.runs_of(card)
     assert [each["config"]["data"] for each in (latest, middle, first)] == ["sets"] * 3
     assert [each["config"]["out"] for each in (latest, middle, first)] == ["new"] * 3
-    assert (latest["config"]["init"], latest["config"]["teacher"]) == ("best.safetensors", "big.safetensors")
+    assert (latest["config"]["init"], latest["config"]["teacher"]) == (
+        "best.safetensors",
+        ["big.safetensors", "other.safetensors"],
+    )
     assert (first["config"]["weights"], middle["config"]["weights"]) == (f"{GOOGLES}.safetensors", "imagenet")
     assert "/" not in json.dumps(card.training)
     for now, was in zip((latest, middle, first), zoo_script.runs_of(THIRD), strict=True):

@@ -76,6 +76,26 @@ def test_a_student_of_a_teacher_alone_comes_nearer_to_it_than_to_the_truth(
     assert abs(loss - entropy) < 0.1 < abs(other - loss)
 
 
+def test_two_teachers_are_imitated_by_their_mean(finished: Run, phantoms: Path, tmp_path: Path) -> None:
+    """At a rate of nothing the student stays what it is, so its loss is the cross-entropy to what the teachers say."""
+    other = run(phantoms, tmp_path / "other", seed=1)
+    settings: dict[str, Any] = {"init": str(finished.best), "deep": "done", "epochs": 1, "augment": "none"}
+    settings |= {"learning_rate": 1e-12, "final_learning_rate": 0, "teaching": 1.0}
+    both = (finished.best, other.best)
+    losses = {
+        teachers: float(
+            rows(
+                run(
+                    phantoms, tmp_path / str(len(teachers)) / teachers[0].parent.name, teacher=teachers, **settings
+                ).folder
+            )[0]["train_loss"]
+        )
+        for teachers in ((finished.best,), (other.best,), both)
+    }
+    assert losses[both] == pytest.approx((losses[finished.best,] + losses[other.best,]) / 2, rel=1e-4)
+    assert losses[finished.best,] != pytest.approx(losses[other.best,], rel=1e-2)
+
+
 def test_a_network_that_had_no_deep_training_is_not_taken_for_one_that_had(phantoms: Path, tmp_path: Path) -> None:
     plain = run(phantoms, tmp_path / "plain", deep="none", epochs=1)
     with pytest.raises(ConfigError, match="has slope 0: its deep training is not over"):

@@ -4,7 +4,7 @@ import tomllib
 from pathlib import Path
 from typing import Any, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_serializer, model_validator
 
 from lvunet.errors import ConfigError, did_you_mean
 from lvunet.learn.recipe import RECIPES
@@ -44,8 +44,10 @@ class TrainConfig(BaseModel):
     loss: Literal["paper", "batch", "paper+batch", "structure"] = Field(
         "paper", description="0.5 BCE + Dice of an image, of the batch, or of both; or PraNet's, weighted at outlines"
     )
-    teacher: Path | None = Field(None, description="a trained LV-UNet whose probability is learnt too (distillation)")
-    teaching: float = Field(0.5, ge=0, le=1, description="share of the teacher in the loss")
+    teacher: tuple[Path, ...] = Field(
+        (), description="trained LV-UNets whose mean probability is learnt (distillation)"
+    )
+    teaching: float = Field(0.5, ge=0, le=1, description="share of the teachers in the loss")
     deep: DeepTraining = Field("paper", description="schedule of the slope; none: stays 0, not foldable; done: is 1")
     deep_end: float = Field(0.9, gt=0, le=1, description="fraction of training from which the slope is 1")
     ema: float = Field(0.0, ge=0, lt=1, description="decay of the moving average of the weights; 0 is off")
@@ -62,11 +64,18 @@ class TrainConfig(BaseModel):
     @model_validator(mode="before")
     @classmethod
     def _none_is_a_word(cls, values: Any) -> Any:
-        """TOML has no null: the word none for weights, dataset and init means None."""
-        return {
+        """TOML has no null: the word none for weights, dataset and init means None. One teacher needs no list."""
+        chosen = {
             key: None if value == "none" and key in ("weights", "dataset", "init", "teacher") else value
             for key, value in values.items()
         }
+        if isinstance(chosen.get("teacher", ()), str | Path | None):
+            chosen["teacher"] = (chosen["teacher"],) if chosen["teacher"] else ()
+        return chosen
+
+    @field_serializer("teacher", when_used="json")
+    def _no_teacher_is_null(self, teachers: tuple[Path, ...]) -> list[str] | None:
+        return [str(path) for path in teachers] or None
 
     @model_validator(mode="after")
     def _keys_fit_together(self) -> Self:

@@ -33,16 +33,16 @@ class DeepTraining(pl.LightningModule):
         self.model = PixelsToProbability(network, card.mean, card.std)
         self.loss = loss_of(config.loss, card.classes)
         self.card, self.config = card, config
-        self._teacher = [_teacher(config.teacher, card)] if config.teacher else []  # a list hides it from checkpoints
+        self._teachers = [_teacher(path, card) for path in config.teacher]  # a list hides them from checkpoints
 
     def training_step(self, batch: Batch) -> Tensor:
         """Return the loss of one batch."""
         pixels, target = channels_last(batch[0]), batch[1]
         logits = self.model.logits(pixels)
         loss: Tensor = self.loss(logits, target)
-        for teacher in self._teacher:
+        if self._teachers:
             with torch.no_grad():
-                probability = teacher(pixels)
+                probability = torch.stack([teacher(pixels) for teacher in self._teachers]).mean(0)
             loss = torch.lerp(loss, imitation(logits, probability), self.config.teaching)
         self.log("train_loss", loss, on_epoch=True, on_step=False, batch_size=len(pixels), sync_dist=True)
         return loss
@@ -68,7 +68,7 @@ class DeepTraining(pl.LightningModule):
 
         Kernels are recorded as a graph, if wanted: a GPU runs them faster than a CPU launches them.
         """
-        for teacher in self._teacher:
+        for teacher in self._teachers:
             teacher.to(self.device)
         if self.config.cuda_graphs and self.device.type == "cuda":
             side, channels = self.card.size, self.card.in_channels

@@ -157,9 +157,9 @@ def _start(config: TrainConfig, build: Constructor, seen: list[str]) -> tuple[nn
         std=(sum(IMAGENET_STD) / 3,) if config.grey else IMAGENET_STD,
         training={"config": config.model_dump(mode="json"), "seen": seen},
     )
-    if config.teacher:  # what it has seen, it tells
-        told = load_checkpoint(config.teacher)[1].training.get("seen", ())
-        card = replace(card, training=card.training | {"seen": sorted({*seen, *told})})
+    for teacher in config.teacher:  # what it has seen, it tells
+        told = load_checkpoint(teacher)[1].training.get("seen", ())
+        card = replace(card, training=card.training | {"seen": sorted({*card.training["seen"], *told})})
     if config.init is None:
         return build(card.classes, card.in_channels, config.weights), card
     network, before = initial(config.init, card.classes, card.in_channels)
