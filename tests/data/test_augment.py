@@ -70,6 +70,15 @@ def test_the_warp_is_the_same_for_image_and_mask() -> None:
     assert areas.max() > 1.25  # zoom goes both ways
 
 
+def test_what_the_warp_brings_in_is_black_and_background() -> None:
+    pixels, masks = torch.full((32, 3, 64, 64), 200.0), torch.ones(32, 1, 64, 64, dtype=torch.uint8)
+    moved, labels = warped((pixels, masks), drawn())
+    black, background = moved[:, :1] == 0, labels == 0
+    assert 0.05 < black.float().mean() < 0.5
+    assert background[black].all()
+    assert (moved[:, :1][background] < 101).all()  # at the rim bilinear mixes in up to half of the image
+
+
 def test_light_changes_are_factors_about_black_and_keep_grey_pictures_grey_up_to_the_cast() -> None:
     grey = torch.full((200, 3, 4, 4), 100.0)
     lit = coloured(grey, drawn())[:, :, 0, 0]

@@ -59,7 +59,11 @@ def turned(batch: Batch, generator: Generator) -> Batch:
 
 
 def warped(batch: Batch, generator: Generator) -> Batch:
-    """Return most images, float, and their masks turned, zoomed, stretched and shifted; what comes in is mirrored."""
+    """Return most images, float, and their masks turned, zoomed, stretched and shifted; what comes in is black.
+
+    Black is what lies around the round field of a dermatoscope or endoscope, and around a scan. A mirrored image, as it
+    was before, taught a network of skin to outline the dark corners too (docs/lab-notes.md, 2026-11-23).
+    """
     pixels, masks = batch
     count = len(pixels)
     angle = torch.deg2rad(_uniform(count, -TURN_DEGREES, TURN_DEGREES, generator))
@@ -71,8 +75,8 @@ def warped(batch: Batch, generator: Generator) -> Batch:
     still = torch.rand(count, generator=generator) >= WARPED
     where[still] = torch.eye(2, 3)
     grid = F.affine_grid(where.to(pixels.device), list(pixels.shape), align_corners=False)
-    moved = F.grid_sample(pixels, grid, "bilinear", "reflection", align_corners=False)
-    labels = F.grid_sample(masks.float(), grid, "nearest", "reflection", align_corners=False)
+    moved = F.grid_sample(pixels, grid, "bilinear", "zeros", align_corners=False)
+    labels = F.grid_sample(masks.float(), grid, "nearest", "zeros", align_corners=False)
     return moved, labels.to(masks.dtype)
 
 
