@@ -2,15 +2,18 @@
 
 import hashlib
 import json
+import re
 import subprocess
 import sys
 import tempfile
 from dataclasses import asdict
 from pathlib import Path
+from typing import Any
 
 from PIL import Image
 
 from lvunet.data.phantom import Kind, phantom
+from lvunet.data.registry import DATASETS
 from lvunet.errors import ArtefactError
 from lvunet.runtime.onnx_backend import OnnxSegmenter
 from lvunet.runtime.zoo import model_file
@@ -22,7 +25,8 @@ MODELS: dict[str, tuple[Kind, int]] = {  # and the phantom, kind and seed, to tr
 }
 OUTPUT = Path(__file__).parent / "public" / "models"
 SIZE = (480, 640)  # height and width of an example
-TERMS = ("outlines", "trained_on", "scores", "data_terms", "weights_terms")
+RESULTS = Path(__file__).parents[1] / "results"
+TERMS = ("outlines", "trained_on", "data_terms", "weights_terms")
 
 
 def main() -> None:
@@ -32,10 +36,9 @@ def main() -> None:
         Image.fromarray(phantom(kind, seed, SIZE)[0]).save(OUTPUT / f"{name}.jpg", quality=85)
         origin = hashlib.sha256(model_file(name).read_bytes()).hexdigest()
         described, artefact = OUTPUT / f"{name}.json", OUTPUT / f"{name}.onnx"
-        if is_there(artefact) and json.loads(described.read_text())["zoo_sha256"] == origin:
-            continue
-        described.unlink(missing_ok=True)
-        artefact.write_bytes(exported(name))
+        if not (is_there(artefact) and json.loads(described.read_text())["zoo_sha256"] == origin):
+            described.unlink(missing_ok=True)
+            artefact.write_bytes(exported(name))
         described.write_text(json.dumps({"zoo_sha256": origin} | description(artefact), indent=1))
 
 
@@ -63,7 +66,31 @@ def description(artefact: Path) -> dict[str, object]:
     data = artefact.read_bytes()
     facts = json.loads(model_file(artefact.stem).with_suffix(".json").read_text())
     identity = {"name": artefact.stem, "sha256": hashlib.sha256(data).hexdigest(), "bytes": len(data)}
-    return identity | {key: facts[key] for key in TERMS} | {"card": card}
+    tested = {"scores": scores(facts), "limits": limits(artefact.stem)}
+    return identity | {key: facts[key] for key in TERMS} | tested | {"card": card}
+
+
+def scores(facts: dict[str, Any]) -> list[dict[str, Any]]:
+    """Return the scores of a model, each with what its record says of the images that have nothing to outline."""
+    records = [json.loads(path.read_text()) for path in RESULTS.glob("accuracy-*.json")]
+    mine = {each["dataset"]: each for each in records if each["source_sha256"] == facts["source_sha256"]}
+    return [score | seen(score["dataset"], mine[score["dataset"]]) for score in facts["scores"]]
+
+
+def seen(dataset: str, record: dict[str, Any]) -> dict[str, Any]:
+    """Return the title of a test set, and in how many of its images with nothing to outline something was."""
+    normals = record.get("normals")
+    alarms = {"n": normals["n"], "false_alarms": record["false_alarms"]} if normals else None
+    return {"title": DATASETS[dataset].title, "normals": alarms}
+
+
+def limits(name: str) -> list[str]:
+    """Return the known failures of a model, as its card tells them."""
+    card = model_file(name).with_suffix(".md").read_text(encoding="utf-8")
+    told = re.search(r"## Known failures\n\n((?:- .+\n)+)", card)
+    if not told:
+        raise ArtefactError(f"the card of {name} tells no known failures. Write it anew: results/zoo.py.")
+    return re.findall(r"- (.+)", told[1])
 
 
 if __name__ == "__main__":

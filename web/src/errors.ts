@@ -18,6 +18,7 @@ const SENTENCES = {
   cameraFailed: "The camera did not start. Try it again, or choose an image.",
   wasmBlocked: "WebAssembly is blocked here, and the model needs it. Allow it in the browser, or use another browser.",
   memory: "The device ran out of memory. The model was restarted: close other tabs, or choose a smaller image.",
+  noMemory: "The device has too little memory for the model. Close other tabs, then reload the page.",
   modelDamaged: "The model arrived damaged and was not used. Reload the page.",
   modelMissing: "The model could not be loaded. Connect to the network once, then reload the page.",
   modelFailed: "The model could not read this image. Choose another, or reload the page.",

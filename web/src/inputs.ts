@@ -3,7 +3,8 @@ import type { Camera } from "./camera";
 import { element, getState } from "./page";
 
 export interface Actions {
-  segment: (file: File) => Promise<void>;
+  open: (files: readonly File[]) => Promise<void>;
+  step: (by: number) => Promise<void>;
   startCamera: (device?: string) => Promise<void>;
   leave: () => void;
   redraw: () => void;
@@ -21,6 +22,13 @@ export function listen(actions: Actions): void {
   click("example", () => actions.example());
   for (const id of ["close", "camera-stop"]) click(id, () => actions.leave());
   document.addEventListener("keydown", ({ key }) => key === "Escape" && getState() !== "empty" && actions.leave());
+  click("step-back", () => actions.step(-1));
+  click("step-on", () => actions.step(1));
+  document.addEventListener("keydown", ({ key, target }) => {
+    if (element("steps").hidden || (target as Element).matches("input, select")) return;
+    if (key === "ArrowRight") void actions.step(1);
+    if (key === "ArrowLeft") void actions.step(-1);
+  });
   click("hold", () => hold(actions));
   click("threshold-reset", () => actions.resetThreshold());
   for (const what of ["mask", "overlay", "json"] as const) click(`save-${what}`, () => actions.save(what));
@@ -36,17 +44,17 @@ export function listen(actions: Actions): void {
 }
 
 /** The present frame of the camera becomes the image. */
-async function hold({ camera, segment }: Actions): Promise<void> {
+async function hold({ camera, open }: Actions): Promise<void> {
   const time = new Date().toTimeString().slice(0, 8).replaceAll(":", "");
-  await segment(new File([await camera.still()], `camera-${time}.png`, { type: "image/png" }));
+  await open([new File([await camera.still()], `camera-${time}.png`, { type: "image/png" })]);
 }
 
-function listenForFiles({ segment }: Actions): void {
+function listenForFiles({ open }: Actions): void {
+  const take = (files: FileList | undefined | null) => files?.length && void open([...files]);
   const chooser = element<HTMLInputElement>("file");
   chooser.addEventListener("change", () => {
-    const file = chooser.files?.[0];
+    take(chooser.files);
     chooser.value = ""; // so that the same file can be chosen again
-    if (file) void segment(file);
   });
   const dragging = (on: boolean) => document.documentElement.toggleAttribute("data-dragging", on);
   document.addEventListener("dragover", (event) => {
@@ -57,13 +65,9 @@ function listenForFiles({ segment }: Actions): void {
   document.addEventListener("drop", (event) => {
     event.preventDefault();
     dragging(false);
-    const file = event.dataTransfer?.files[0];
-    if (file) void segment(file);
+    take(event.dataTransfer?.files);
   });
-  document.addEventListener("paste", ({ clipboardData }) => {
-    const file = clipboardData?.files[0];
-    if (file) void segment(file);
-  });
+  document.addEventListener("paste", ({ clipboardData }) => take(clipboardData?.files));
 }
 
 /** Lets go of the camera while the page is hidden, and takes it again when it is back. */

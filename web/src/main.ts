@@ -17,6 +17,7 @@ declare global {
   }
 }
 
+const SOON_MS = 300; // what is read by then needs no word
 const engine = new Engine();
 const parameters = new URLSearchParams(location.search);
 const camera = new Camera(page.element<HTMLVideoElement>("video"), outline, (error) => {
@@ -34,6 +35,8 @@ window.lvunet = {
 let model: Model | null = null;
 let loading: Promise<Model>; // the model that is ready, or soon; rejects with why there is none
 let file: File | null = null; // what is open; a camera has none
+let files: readonly File[] = []; // what was given, of which one is open at a time
+let at = 0; // the place of that
 let found: Segmented | null = null;
 let latest = 0; // counts what was asked, so that an answer that nobody waits for is dropped
 let opening = 0; // files on their way into the worker, whose place no frame of the camera may take
@@ -57,7 +60,7 @@ async function load(name: string): Promise<Model> {
     page.setEngine("failed");
     if (found || file) leave(); // it is of another model
     const failure = failureOf(error, "modelMissing");
-    page.complain(failure);
+    page.complain(failure.code === "memory" ? new Failure("noMemory") : failure);
     throw failure;
   }
 }
@@ -84,21 +87,44 @@ async function choose(name: string): Promise<void> {
   );
 }
 
+/** Takes the files that were given, and outlines the first. */
+async function open(given: readonly File[]): Promise<void> {
+  files = given;
+  at = 0;
+  if (files.length) await step(0);
+}
+
+/** Goes on, or back, to another of the files that were given; behind the last is the first. */
+async function step(by: number): Promise<void> {
+  at = (at + by + files.length) % files.length;
+  page.showPlace(at, files.length);
+  await segment(files[at]);
+}
+
+function forgetFiles(): void {
+  files = [];
+  page.showPlace(0, 0);
+}
+
 /** Outlines what is in a file, or says why not. */
 async function segment(chosen: File): Promise<void> {
   const turn = ++latest;
   const start = performance.now();
   page.complain(null);
+  const slow = setTimeout(() => page.showBusy(`Reading ${chosen.name}`), SOON_MS);
   try {
     opening++;
-    const opened = await engine.ask({ kind: "open", file: chosen }).finally(() => opening--);
+    const opened = await engine.ask({ kind: "open", file: chosen }).finally(() => {
+      opening--;
+      clearTimeout(slow);
+    });
     if (turn !== latest) return opened.bitmap.close();
     const decode = performance.now() - start;
     camera.stop();
     file = chosen;
     found = null;
     page.setState("working");
-    page.caption([chosen.name, `${opened.width}\u00A0×\u00A0${opened.height}`, opened.note]);
+    page.caption(chosen.name, `${opened.width}\u00A0×\u00A0${opened.height}`, opened.note);
     show(opened.bitmap);
     redraw();
     const used = await loading;
@@ -124,7 +150,9 @@ function recover(failure: Failure): void {
     engine.stop();
     next(model.name);
   }
+  page.showBusy("");
   page.complain(failure);
+  page.focusOnChoice();
 }
 
 /** Outlines a frame of the camera. */
@@ -146,12 +174,19 @@ async function startCamera(device = ""): Promise<void> {
     if (!(await camera.start(device))) return;
     if (turn !== latest) return camera.stop();
     file = found = null;
+    forgetFiles();
     page.setState("camera");
-    page.caption(["Camera"]);
+    page.caption("Camera");
     await page.offerCameras(camera.device);
   } catch (error) {
     page.complain(cameraFailure(error));
   }
+}
+
+/** Back to the beginning, with nothing to step to. */
+function close(): void {
+  forgetFiles();
+  leave();
 }
 
 /** Back to the beginning. */
@@ -160,7 +195,6 @@ function leave(): void {
   camera.stop();
   file = found = null;
   page.setState("empty");
-  if (document.activeElement === document.body) page.element("file").focus(); // what was pressed is gone
 }
 
 function redraw(): void {
@@ -219,7 +253,7 @@ async function example(): Promise<void> {
     const { name } = await loading;
     const response = await fetch(`models/${name}.jpg`);
     if (!response.ok) throw new Failure("modelMissing");
-    await segment(new File([await response.blob()], `${name} (drawn, not a patient).jpg`));
+    await open([new File([await response.blob()], `${name} (drawn, not a patient).jpg`)]);
   } catch (error) {
     page.complain(failureOf(error, "modelMissing"));
   }
@@ -231,9 +265,9 @@ async function start(): Promise<void> {
   page.offerModels(first, (name) => void choose(name));
   drawLegend(page.element("legend").querySelector("canvas") as HTMLCanvasElement);
   loading = keepOnDevice(() => page.getState() === "empty").then(() => load(first));
-  listen({ segment, startCamera, leave, redraw, remeasure, save, example, camera, resetThreshold });
+  listen({ open, step, startCamera, leave: close, redraw, remeasure, save, example, camera, resetThreshold });
   await loading;
-  keepTheRest(page.setOffline);
+  void keepTheRest(page.showKept);
 }
 
 if (page.getEngine() !== "failed") start().catch(() => {}); // old-browser.js has spoken, or the page has

@@ -3,9 +3,10 @@ import type { Live } from "./camera";
 import type { Failure } from "./errors";
 import type { Measures } from "./measure";
 import { MODELS, type Model } from "./models";
+import type { Kept } from "./offline";
 import type { Settings } from "./stage";
 import type { Look } from "./view";
-import { aboutWords, areaWords, diameterWords, qualityWords } from "./words";
+import { aboutWords, areaWords, diameterWords, qualityWords, scoreWords } from "./words";
 
 /** The element with this id, which is in index.html. */
 export function element<T extends HTMLElement = HTMLElement>(id: string): T {
@@ -21,7 +22,6 @@ export type EngineState = "loading" | "ready" | "failed";
 const SHOWN: Record<string, State[]> = {
   invitation: ["empty"],
   shown: ["working", "result", "camera"],
-  busy: ["working"],
   about: ["empty", "working"],
   results: ["result", "camera"],
   adjust: ["result", "camera"],
@@ -33,9 +33,23 @@ const SHOWN: Record<string, State[]> = {
 };
 
 export function setState(state: State): void {
+  const focused = document.activeElement; // hiding it takes the focus away
   root.state = state;
   element("results").ariaLive = state === "camera" ? "off" : "polite"; // a camera would never stop talking
   for (const [id, states] of Object.entries(SHOWN)) element(id).hidden = !states.includes(state);
+  showBusy(state === "working" ? "Outlining" : "");
+  if (focused !== document.body && !focused?.getClientRects().length)
+    element(state === "camera" ? "hold" : "file").focus(); // what had it is gone
+}
+
+/** Says what takes its time; nothing takes it away. */
+export function showBusy(words: string): void {
+  write("busy", words);
+}
+
+/** Gives the focus to where another image is chosen, unless something has it. */
+export function focusOnChoice(): void {
+  if (document.activeElement === document.body) element("file").focus();
 }
 
 export function getState(): State {
@@ -107,9 +121,17 @@ function write(id: string, text: string): void {
   if (element(id).textContent !== text) element(id).textContent = text;
 }
 
-/** What is open, part by part. */
-export function caption(parts: string[]): void {
-  write("caption", parts.filter(Boolean).join(" · "));
+/** What is open: its name, which is cut where it is too long, and what is not cut. */
+export function caption(name: string, ...more: string[]): void {
+  write("caption-name", name);
+  element("caption-name").title = name;
+  write("caption-more", more.filter(Boolean).join(" · "));
+}
+
+/** Which of several files is open; of one nothing is said. */
+export function showPlace(at: number, count: number): void {
+  element("steps").hidden = count < 2;
+  write("place", `${at + 1} of ${count}`);
 }
 
 /** Offers the cameras, if there are several; `used` is the present one. */
@@ -121,17 +143,28 @@ export async function offerCameras(used: string): Promise<void> {
   select.hidden = devices.length < 2;
 }
 
-/** Everything is on the device. */
-export function setOffline(): void {
-  root.offline = "ready";
+const KEPT: Record<Kept, string> = {
+  all: "Works offline",
+  "no room": "Works online only: this device has no room to keep it.",
+  "in part": "Works online only: not all of it could be kept.",
+};
+
+/** Says how much of the page is on the device. */
+export function showKept(kept: Kept): void {
+  root.offline = kept === "all" ? "ready" : "no";
+  write("offline", KEPT[kept]);
   element("offline").hidden = false;
 }
 
 export function showModel(model: Model): void {
   write("outlines", aboutWords(model));
   write("intended-use", model.card.intended_use);
+  element("scores").replaceChildren(...model.scores.map(scoreWords).map(listed));
+  element("limits").replaceChildren(...model.limits.map(listed));
   write("terms", `Trained on ${model.trained_on}. ${model.data_terms.join(". ")}. Weights: ${model.weights_terms}`);
 }
+
+const listed = (textContent: string): HTMLElement => Object.assign(document.createElement("li"), { textContent });
 
 /** Fills the choice of models; `choose` is called with a name. */
 export function offerModels(chosen: string, choose: (name: string) => void): void {

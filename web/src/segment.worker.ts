@@ -5,9 +5,10 @@ import { type Measures, measure, type Plane } from "./measure";
 import type { Model } from "./models";
 import { open, type Picture } from "./picture";
 import { PixelReader } from "./pixels";
+import { greyPng } from "./png";
 import type { Opened, Replies, Reply, Request, Segmented } from "./protocol";
 import { load, run } from "./runtime";
-import { paint } from "./view";
+import { maskOf, paint } from "./view";
 
 const SCREEN = 1600; // pixels of the longer side of what is shown
 const reader = new PixelReader();
@@ -117,12 +118,13 @@ function preview({ data, width, height }: Plane): Pick<Segmented, "preview" | "p
   return { preview: thinned, previewWidth };
 }
 
-/** A view of what was found as a PNG, laid over the picture if it is to be seen. */
+/** What was found as a PNG: the mask, 0 or 255, or the picture with the overlay. */
 async function png(look: "mask" | "overlay", threshold: number, opacity: number): Promise<Blob> {
   const { data, width, height } = kept(plane);
+  if (look === "mask") return greyPng(maskOf(data, threshold, 255), width);
   const canvas = new OffscreenCanvas(width, height);
   const context = canvas.getContext("2d") as OffscreenCanvasRenderingContext2D;
-  if (look === "overlay") context.drawImage(kept(picture).bitmap, 0, 0);
+  context.drawImage(kept(picture).bitmap, 0, 0);
   const painted = await createImageBitmap(paint(look, data, width, threshold, opacity));
   context.drawImage(painted, 0, 0);
   painted.close();

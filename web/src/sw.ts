@@ -1,11 +1,6 @@
 // The service worker: keeps every file of one version, answers from there alone, and isolates the page for threads.
-
-interface Files {
-  policy: string;
-  version: string;
-  now: string[];
-  later: string[];
-}
+import type { Files } from "../precache";
+import type { Kept } from "./offline";
 
 // The types of a service worker are not those of a page, so the few that are used are named here.
 interface Extendable extends Event {
@@ -15,14 +10,19 @@ interface Fetching extends Extendable {
   request: Request;
   respondWith(response: Promise<Response>): void;
 }
+interface Client {
+  postMessage(message: Kept): void;
+}
 interface Message extends Extendable {
   data: unknown;
-  source: { postMessage(message: unknown): void } | null;
+  source: Client;
+  ports: readonly MessagePort[];
 }
 const worker = self as unknown as {
   files: Files;
-  clients: { claim(): Promise<void> };
+  clients: { claim(): Promise<void>; matchAll(which: { includeUncontrolled: boolean }): Promise<Client[]> };
   registration: { scope: string };
+  skipWaiting(): Promise<void>;
   addEventListener(kind: "install" | "activate", act: (event: Extendable) => void): void;
   addEventListener(kind: "fetch", act: (event: Fetching) => void): void;
   addEventListener(kind: "message", act: (event: Message) => void): void;
@@ -32,7 +32,7 @@ const PREFIX = `lvunet ${worker.registration.scope} `;
 const NAME = PREFIX + worker.files.version;
 
 worker.addEventListener("install", (event) => {
-  event.waitUntil(keep(worker.files.now)); // a new version waits until no page of the old one is open
+  event.waitUntil(install()); // a new version then waits until it is asked to take over, or no page of the old is open
 });
 
 worker.addEventListener("activate", (event) => {
@@ -40,37 +40,65 @@ worker.addEventListener("activate", (event) => {
 });
 
 worker.addEventListener("message", (event) => {
-  if (event.data !== "keep all") return;
-  const { source } = event;
-  event.waitUntil(keep(worker.files.later).then(() => source?.postMessage("kept all")));
+  const { data, source, ports } = event;
+  if (data === "take over") event.waitUntil(takeOver(ports[0]));
+  if (data === "keep all") event.waitUntil(keep(worker.files.later).then((kept) => source.postMessage(kept)));
 });
 
 worker.addEventListener("fetch", (event) => {
-  if (event.request.method === "GET") event.respondWith(answer(event.request));
+  if (event.request.method === "GET") event.respondWith(answer(event));
 });
 
-/** Adds what is not there yet. */
-async function keep(files: string[]): Promise<void> {
+/** Keeps what is needed at once, all of it or nothing. */
+async function install(): Promise<void> {
+  const kept = await keep(worker.files.now);
+  if (kept === "all") return;
+  await caches.delete(NAME);
+  for (const page of await pages()) page.postMessage(kept);
+  throw new Error(kept);
+}
+
+/** Adds what is not there yet, all of it or nothing; a file of another version is none. */
+async function keep(files: Record<string, string>): Promise<Kept> {
   const cache = await caches.open(NAME);
   const missing = [];
-  for (const file of files) if (!(await cache.match(file))) missing.push(new Request(file, { cache: "no-cache" }));
-  await cache.addAll(missing);
+  for (const [file, integrity] of Object.entries(files))
+    if (!(await cache.match(file))) missing.push(new Request(file, { cache: "no-cache", integrity }));
+  return cache.addAll(missing).then(() => "all", because);
 }
+
+function because(error: Error): Kept {
+  return error.name === "QuotaExceededError" ? "no room" : "in part";
+}
+
+/** Becomes the version in use where one page alone is open: a second one would miss the files of its own. */
+async function takeOver(page: MessagePort): Promise<void> {
+  if ((await pages()).length > 1) page.postMessage("not alone");
+  else await worker.skipWaiting();
+}
+
+const pages = () => worker.clients.matchAll({ includeUncontrolled: true });
 
 async function forgetOthers(): Promise<void> {
   const old = (await caches.keys()).filter((name) => name.startsWith(PREFIX) && name !== NAME);
   await Promise.all(old.map((name) => caches.delete(name)));
 }
 
-async function answer(request: Request): Promise<Response> {
+async function answer(event: Fetching): Promise<Response> {
+  const { request } = event;
   const cache = await caches.open(NAME);
   const kept = await cache.match(request, { ignoreSearch: true });
   if (kept) return isolated(kept);
-  const response = await fetch(request);
-  const file = request.url.replace(worker.registration.scope, "");
-  const listed = [...worker.files.now, ...worker.files.later].includes(file);
-  if (response.ok && listed) await cache.put(request, response.clone());
-  return isolated(response);
+  const integrity = { ...worker.files.now, ...worker.files.later }[request.url.replace(worker.registration.scope, "")];
+  if (integrity === undefined) return isolated(await fetch(request));
+  try {
+    const response = await fetch(request, { cache: "no-cache", integrity });
+    if (response.ok) event.waitUntil(cache.put(request, response.clone()).catch(() => {})); // no room: "keep all" says so
+    return isolated(response);
+  } catch (error) {
+    if (!request.url.endsWith(".onnx")) throw error;
+    return isolated(await fetch(request)); // a model is checked by the page, too, which says that it is damaged
+  }
 }
 
 /** The same response with the headers that a page needs for threads, and the policy of the page: workers need it, too. */

@@ -26,11 +26,11 @@ export function paint(look: Look, probability: Float32Array, width: number, thre
   return new ImageData(new Uint8ClampedArray(painted.buffer), width);
 }
 
-/** 1 where the probability reaches the threshold, else 0. */
-export function maskOf(probability: Float32Array, threshold: number): Uint8Array {
+/** `inside` where the probability reaches the threshold, else 0. */
+export function maskOf(probability: Float32Array, threshold: number, inside = 1): Uint8Array {
   const least = Math.fround(threshold); // NumPy compares in float32
   const mask = new Uint8Array(probability.length);
-  for (let at = 0; at < mask.length; at++) mask[at] = probability[at] >= least ? 1 : 0;
+  for (let at = 0; at < mask.length; at++) mask[at] = probability[at] >= least ? inside : 0;
   return mask;
 }
 

@@ -1,6 +1,6 @@
 // Numbers as people read them: areas, diameters, and how far to trust an outline.
 import type { Measures } from "./measure";
-import type { Model } from "./models";
+import type { Model, Score } from "./models";
 
 const whole = new Intl.NumberFormat("en", { maximumFractionDigits: 0 });
 const three = new Intl.NumberFormat("en", { maximumSignificantDigits: 3 });
@@ -61,6 +61,16 @@ export function qualityWords({ area_px, expected_dice, regions }: Measures, mode
 /** What a model outlines, and how well it did on images that it had not seen. */
 export function aboutWords({ outlines, scores }: Model): string {
   const [first] = scores;
-  const dice = first && `${Math.round(first.dice * 100)} % Dice on ${first.n} test images`;
-  return `Outlines ${outlines}${dice ? `: ${dice}` : ""}.`;
+  if (!first) return `Outlines ${outlines}.`;
+  const [dice, low, high] = [first.dice, first.low, first.high].map((value) => Math.round(value * 100));
+  const normals = first.normals
+    ? ` It outlined something in ${first.normals.false_alarms} of ${first.normals.n} images that have nothing to outline.`
+    : "";
+  return `Outlines ${outlines}: ${dice} % Dice (${low} to ${high}) on ${first.n} test images.${normals}`;
+}
+
+/** A score with all that it takes to judge it. */
+export function scoreWords({ title, split, n, dice, low, high }: Score): string {
+  const [mean, least, most] = [dice, low, high].map((value) => value.toFixed(3));
+  return `${title}, ${split}, ${n} images: Dice ${mean}, 95 % interval ${least} to ${most}.`;
 }

@@ -5,7 +5,7 @@ import { join } from "node:path";
 import type { AxeResults, RunOptions } from "axe-core";
 import type { Browser, BrowserContextOptions, Page } from "playwright-core";
 import { afterAll, beforeAll, describe, expect, inject, test } from "vitest";
-import { launch, open, picture, segment, sentence } from "./harness";
+import { choose, launch, open, picture, segment, sentence } from "./harness";
 
 const AXE = readFileSync(createRequire(import.meta.url).resolve("axe-core/axe.min.js"), "utf8");
 const [url, drawn] = [inject("url"), inject("drawn")];
@@ -24,7 +24,21 @@ const STATES: Record<string, (page: Page) => Promise<unknown>> = {
   result: (page) => segment(page, join(drawn, "polyp.png")),
   mask: (page) => view(page, "mask"),
   probability: (page) => view(page, "probability"),
-  dicom: async (page) => [await view(page, "overlay"), await segment(page, join(drawn, "window.dcm"))],
+  several: async (page) => {
+    await view(page, "overlay");
+    await page.setInputFiles(
+      "#file",
+      ["polyp-odd.jpg", "polyp.png"].map((name) => join(drawn, name)),
+    );
+    await page.waitForFunction(() => window.lvunet.last?.image === "polyp-odd");
+  },
+  about: async (page) => {
+    await page.click("#close");
+    await page.locator("input[name=model][value=breast-ultrasound]").check({ force: true });
+    await page.waitForSelector("html[data-engine=ready]");
+    await page.click("summary");
+  },
+  dicom: async (page) => [await choose(page, "polyp"), await segment(page, join(drawn, "window.dcm"))],
 };
 const SCREENS: Record<string, BrowserContextOptions> = {
   desktop: { viewport: { width: 1280, height: 800 }, colorScheme: "light" },

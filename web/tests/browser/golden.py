@@ -4,6 +4,7 @@ Beside each image stand its pixels (.rgb, uint8) and its probability (.f32), and
 those of the built page. With a second argument, a folder of data sets, real images are among them.
 """
 
+import csv
 import json
 import sys
 from collections.abc import Iterator
@@ -11,12 +12,17 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 from PIL import Image
 from PIL.PngImagePlugin import PngInfo
+from scipy.ndimage import binary_erosion, label
+from scipy.spatial import ConvexHull
+from scipy.spatial.distance import pdist
 
 from lvunet.cli.web import PAGE
 from lvunet.data.phantom import Kind, phantom
 from lvunet.image import UInt8, read_image
+from lvunet.runtime.batch import AREAS, segment_files
 from lvunet.runtime.segmenter import Segmenter, load
 
 MODELS: dict[str, tuple[Kind, str]] = {
@@ -87,8 +93,30 @@ def found(path: Path, segmenter: Segmenter, pixels: UInt8 | None = None) -> dict
     height, width = found.mask.shape
     path.with_suffix(path.suffix + ".rgb").write_bytes(found.image.tobytes())
     path.with_suffix(path.suffix + ".f32").write_bytes(found.probability.tobytes())
-    numbers = {"area_px": found.area_px, "expected_dice": found.expected_dice}
+    numbers = {"area_px": found.area_px, "expected_dice": found.expected_dice, "diameter_px": diameter(found.mask)}
     return {"width": width, "height": height, "threshold": segmenter.card.threshold, **numbers}
+
+
+def diameter(mask: NDArray[Any]) -> float:
+    """Return the largest distance between two corners of pixels of the largest region; 0 for an empty mask."""
+    regions, count = label(mask > 0, structure=np.ones((3, 3)))
+    if not count:
+        return 0.0
+    largest = np.pad(regions == 1 + np.bincount(regions.ravel())[1:].argmax(), 1)
+    edge = np.argwhere(largest & ~binary_erosion(largest))
+    corners = np.concatenate([edge + np.array(step) for step in ((0, 0), (0, 1), (1, 0), (1, 1))])
+    return float(pdist(corners[ConvexHull(corners).vertices]).max())
+
+
+def areas(folder: Path, images: list[Drawn], models: dict[str, Segmenter]) -> dict[str, int]:
+    """Return the areas, in pixels, of the tables that `lvunet segment` writes, by the names of the images."""
+    found: dict[str, int] = {}
+    for model, segmenter in models.items():
+        out = folder / "segmented" / model
+        list(segment_files(segmenter, [folder / name for name, of, _ in images if of == model], out))
+        with (out / AREAS).open(newline="", encoding="utf-8") as table:
+            found |= {Path(row["file"]).name: int(row["area_px"]) for row in csv.DictReader(table)}
+    return found
 
 
 def main(folder: Path, datasets: Path | None = None) -> None:
@@ -100,7 +128,13 @@ def main(folder: Path, datasets: Path | None = None) -> None:
         {"file": name, "model": model, "exact": exact, **found(folder / name, models[model])}
         for name, model, exact in images
     ]
+    tables = areas(folder, images, models)
+    for case in cases:
+        case["area_px"] = tables[case["file"]]
     Image.new("1", (10_000, 10_000)).save(folder / "huge.png")
+    large = Image.fromarray(phantom("dermoscopy", 6, (600, 720))[0]).resize((6900, 5750), Image.Resampling.NEAREST)
+    large.save(folder / "large.png", compress_level=1)  # nearly the 40 megapixels that the page takes
+    save(phantom("polyp", 0, (256, 256))[0], folder / "square.png")
     (folder / "cases.json").write_text(json.dumps(cases))
 
 

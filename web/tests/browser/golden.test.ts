@@ -10,7 +10,11 @@ const SAME_PIXELS = 1e-4;
 /** Where the browser decodes by itself and may round a grey level otherwise; Chromium 156 does not. */
 const DECODED = 1e-3;
 
-interface Case extends Pick<Found, "model" | "width" | "height" | "threshold" | "area_px" | "expected_dice"> {
+/** Of an area, where a grey level may differ. */
+const ROUNDED = 1e-3;
+
+interface Case
+  extends Pick<Found, "model" | "width" | "height" | "threshold" | "area_px" | "diameter_px" | "expected_dice"> {
   file: string;
   exact: boolean;
 }
@@ -36,6 +40,9 @@ describe.each(["cases.json", "dicoms.json"])("of %s", (list) => {
     const expected = floats(`${known.file}.f32`);
     expect(largest(found.probability, expected)).toBeLessThan(known.exact ? SAME_PIXELS : DECODED);
     expect(dice(found.probability, expected)).toBeGreaterThan(0.999);
+    if (known.exact) expect(found.area_px).toBe(known.area_px);
+    expect(Math.abs(found.area_px - known.area_px)).toBeLessThanOrEqual(known.area_px * ROUNDED);
+    expect(Math.abs(found.diameter_px - known.diameter_px)).toBeLessThanOrEqual(known.exact ? 1e-9 : 3);
     expect(found.threshold).toBe(known.threshold);
     expect(found.expected_dice).toBeCloseTo(known.expected_dice as number, 3);
     expect(found.area_fraction).toBeCloseTo(found.area_px / known.width / known.height, 9);

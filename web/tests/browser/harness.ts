@@ -6,7 +6,7 @@ import { createInterface } from "node:readline";
 import type { Browser, BrowserContext, BrowserContextOptions, Page } from "playwright-core";
 import type { Report } from "../../src/report";
 
-export { launch } from "./chromium.mjs";
+export { launch, launchWithProfile } from "./chromium.mjs";
 
 export const ROOT = resolve(import.meta.dirname, "../../..");
 export const BIN = join(ROOT, ".venv", "bin");

@@ -51,6 +51,35 @@ describe("a file", () => {
   });
 });
 
+describe.each([1, 2])("out of memory, with threads: %i,", (threads) => {
+  let small: Browser;
+  afterEach(() => small.close());
+  /** The page where WebAssembly gets no more than so many MB, as on a phone. */
+  const page = async (megabytes: number): Promise<Page> => {
+    small = await launch(`--js-flags=--wasm-max-mem-pages=${megabytes * 16}`);
+    const opened = await small.newPage();
+    await opened.goto(`${url}?model=polyp&threads=${threads}`);
+    return opened;
+  };
+
+  test("an image of nearly 40 megapixels ends in a sentence, and the next is segmented", async () => {
+    const opened = await page(256);
+    await opened.waitForSelector("html[data-engine=ready]");
+    await opened.setInputFiles("#file", join(drawn, "large.png"));
+    expect(await complaint(opened)).toMatch(/out of memory.*smaller image/);
+    await picture(opened, "mistake out of memory");
+    await opened.waitForSelector("html[data-engine=ready]");
+    expect((await segment(opened, good)).area_px).toBeGreaterThan(0);
+    expect(await sentence(opened)).toBe("");
+  });
+
+  test("a model that finds no room at all says so", async () => {
+    const opened = await page(8);
+    expect(await complaint(opened)).toMatch(/too little memory for the model/);
+    expect(await opened.getAttribute("html", "data-engine")).toBe("failed");
+  });
+});
+
 describe("without", () => {
   beforeEach(async () => {
     context = await browser.newContext({ serviceWorkers: "block" });

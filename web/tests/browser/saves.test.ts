@@ -52,9 +52,10 @@ describe("what is saved", () => {
     const opacity = (await page.inputValue("#opacity")) as string;
     const script = join(import.meta.dirname, "saved.py");
     const answer = JSON.parse(
-      execFileSync(PYTHON, [script, image, maskFile, overlayFile, opacity], { encoding: "utf8" }),
+      execFileSync(PYTHON, [script, "polyp", image, maskFile, overlayFile, opacity], { encoding: "utf8" }),
     );
     expect(answer).toMatchObject({ area_px: (await last(page)).area_px, height: 480, width: 640 });
+    expect(answer).toMatchObject({ mode: "L", levels: [0, 255], differing: 0 });
     expect(answer.painted_otherwise, "more than 2 grey levels off, of all pixels").toBeLessThan(0.001);
   });
 

@@ -5,7 +5,7 @@ import type { Model } from "../../src/models";
 import { Median, Pace } from "../../src/pace";
 import { report } from "../../src/report";
 import { maskOf, neighbours, viridis } from "../../src/view";
-import { areaWords, diameterWords, qualityWords } from "../../src/words";
+import { aboutWords, areaWords, diameterWords, qualityWords, scoreWords } from "../../src/words";
 
 const MEASURES: Measures = {
   area_px: 12_345,
@@ -67,6 +67,30 @@ describe("words", () => {
     expect(qualityWords({ ...MEASURES, area_px: 0 }, MODEL, 0.5).badge).toBe("No outline");
     expect(qualityWords(MEASURES, MODEL, 0.3).words).toMatch(/made for a threshold of 0.5/);
     expect(qualityWords({ ...MEASURES, regions: 3 }, MODEL, 0.5).words).toMatch(/largest of 3 regions/);
+  });
+});
+
+describe("a model", () => {
+  const score = {
+    dataset: "a",
+    title: "A",
+    split: "test",
+    n: 155,
+    dice: 0.679,
+    low: 0.616,
+    high: 0.738,
+    normals: null,
+  };
+  test("is told with its interval, and with its false alarms where they were counted", () => {
+    expect(aboutWords({ ...MODEL, scores: [score] })).toBe("Outlines polyps: 68 % Dice (62 to 74) on 155 test images.");
+    const normals = { n: 28, false_alarms: 12 };
+    expect(aboutWords({ ...MODEL, scores: [{ ...score, normals }] })).toMatch(
+      / 12 of 28 images .* nothing to outline\.$/,
+    );
+    expect(aboutWords({ ...MODEL, scores: [] })).toBe("Outlines polyps.");
+  });
+  test("has scores with set, split and number of images", () => {
+    expect(scoreWords(score)).toBe("A, test, 155 images: Dice 0.679, 95 % interval 0.616 to 0.738.");
   });
 });
 
