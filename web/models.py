@@ -73,8 +73,14 @@ def description(artefact: Path) -> dict[str, object]:
 def scores(facts: dict[str, Any]) -> list[dict[str, Any]]:
     """Return the scores of a model, each with what its record says of the images that have nothing to outline."""
     records = [json.loads(path.read_text()) for path in RESULTS.glob("accuracy-*.json")]
-    mine = {each["dataset"]: each for each in records if each["source_sha256"] == facts["source_sha256"]}
-    return [score | seen(score["dataset"], mine[score["dataset"]]) for score in facts["scores"]]
+    mine = {
+        (each["dataset"], each["split"]): each for each in records if each["source_sha256"] == facts["source_sha256"]
+    }
+    if missing := [each["dataset"] for each in facts["scores"] if (each["dataset"], each["split"]) not in mine]:
+        raise ArtefactError(
+            f"results/ has no accuracy of this {facts['name']} on {', '.join(missing)}. Evaluate it first."
+        )
+    return [score | seen(score["dataset"], mine[score["dataset"], score["split"]]) for score in facts["scores"]]
 
 
 def seen(dataset: str, record: dict[str, Any]) -> dict[str, Any]:

@@ -2,6 +2,7 @@
 import { createHash } from "node:crypto";
 import { readdirSync, readFileSync, statSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
+import { gunzipSync } from "node:zlib";
 
 /** Kept once the page is ready, or when it asks for them: models, examples, icons, the reader of DICOM. */
 const LATE = /^models\/|^icon-|^assets\/dicom-|^licences/;
@@ -39,10 +40,9 @@ export function writeList(folder: string): void {
   writeFileSync(join(folder, "sw.js"), `self.files = ${JSON.stringify(list)};\n${worker}`);
 }
 
-/** What a browser holds a file against; nothing for a packed one, which some hosts have browsers unpack. */
+/** What a browser holds a file against: either of two hashes for a packed one, which some hosts have browsers unpack. */
 function integrity(folder: string, file: string): string {
-  if (file.endsWith(".gz")) return "";
-  return `sha256-${createHash("sha256")
-    .update(readFileSync(join(folder, file)))
-    .digest("base64")}`;
+  const bytes = readFileSync(join(folder, file));
+  const forms = file.endsWith(".gz") ? [bytes, gunzipSync(bytes)] : [bytes];
+  return forms.map((form) => `sha256-${createHash("sha256").update(form).digest("base64")}`).join(" ");
 }

@@ -15,8 +15,8 @@ def test_scores_limits_and_false_alarms_of_a_model_are_those_of_its_card(page: P
     card = (ZOO / f"{name}.md").read_text(encoding="utf-8")
     assert len(told["scores"]) == len(bundled()[name].scores)
     for score in told["scores"]:
-        row = f"| {score['dataset']}, {score['split']} | {score['n']} | {score['dice']:.3f} ({score['low']:.3f} to"
-        assert row in card
+        interval = f"{score['dice']:.3f} ({score['low']:.3f} to {score['high']:.3f})"
+        assert f"| {score['dataset']}, {score['split']} | {score['n']} | {interval} |" in card
         normals = re.search(r"\| of these: normals \| (\d+) \|", card)
         alarms = re.search(rf"{score['dataset']}, .* (\d+) with a find where there is nothing", card)
         assert alarms

@@ -15,17 +15,20 @@ export interface Actions {
   camera: Camera;
 }
 
+const isOpen = (): boolean => getState() !== "empty" || !element("steps").hidden;
+
 export function listen(actions: Actions): void {
   const click = (id: string, act: () => unknown) => element(id).addEventListener("click", act);
   const input = (id: string, act: () => unknown) => element(id).addEventListener("input", act);
   click("camera", () => actions.startCamera());
   click("example", () => actions.example());
   for (const id of ["close", "camera-stop"]) click(id, () => actions.leave());
-  document.addEventListener("keydown", ({ key }) => key === "Escape" && getState() !== "empty" && actions.leave());
+  document.addEventListener("keydown", ({ key }) => key === "Escape" && isOpen() && actions.leave());
   click("step-back", () => actions.step(-1));
   click("step-on", () => actions.step(1));
-  document.addEventListener("keydown", ({ key, target }) => {
-    if (element("steps").hidden || (target as Element).matches("input, select")) return;
+  document.addEventListener("keydown", ({ key, target, repeat, altKey, ctrlKey, metaKey }) => {
+    if (repeat || altKey || ctrlKey || metaKey) return; // each step decodes a file; Alt and an arrow go back
+    if (element("steps").hidden || (target as Element).matches("input:not([type=file]), select")) return;
     if (key === "ArrowRight") void actions.step(1);
     if (key === "ArrowLeft") void actions.step(-1);
   });

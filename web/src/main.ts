@@ -111,7 +111,7 @@ async function segment(chosen: File): Promise<void> {
   const turn = ++latest;
   const start = performance.now();
   page.complain(null);
-  const slow = setTimeout(() => page.showBusy(`Reading ${chosen.name}`), SOON_MS);
+  const slow = setTimeout(() => turn === latest && page.showBusy(`Reading ${chosen.name}`), SOON_MS);
   try {
     opening++;
     const opened = await engine.ask({ kind: "open", file: chosen }).finally(() => {
@@ -138,7 +138,8 @@ async function segment(chosen: File): Promise<void> {
     window.lvunet.last = report(used, chosen.name, found, threshold, { decode, run: found.run_ms, total });
   } catch (error) {
     const failure = failureOf(error, "modelFailed");
-    if (turn === latest) recover(found ? new Failure(failure.code, `${chosen.name}: ${failure.message}`) : failure);
+    const named = found || files.length > 1;
+    if (turn === latest) recover(named ? new Failure(failure.code, `${chosen.name}: ${failure.message}`) : failure);
   }
 }
 
@@ -170,6 +171,7 @@ async function outline(frame: ImageBitmap): Promise<void> {
 async function startCamera(device = ""): Promise<void> {
   const turn = ++latest;
   page.complain(null);
+  page.showBusy("");
   try {
     if (!(await camera.start(device))) return;
     if (turn !== latest) return camera.stop();
@@ -264,7 +266,7 @@ async function start(): Promise<void> {
   const first = Object.hasOwn(MODELS, wanted) ? wanted : Object.keys(MODELS)[0];
   page.offerModels(first, (name) => void choose(name));
   drawLegend(page.element("legend").querySelector("canvas") as HTMLCanvasElement);
-  loading = keepOnDevice(() => page.getState() === "empty").then(() => load(first));
+  loading = keepOnDevice(() => page.getState() === "empty" && !opening).then(() => load(first));
   listen({ open, step, startCamera, leave: close, redraw, remeasure, save, example, camera, resetThreshold });
   await loading;
   void keepTheRest(page.showKept);

@@ -23,7 +23,7 @@ export async function keepOnDevice(idle: () => boolean): Promise<void> {
   try {
     const { installing, waiting } = await serviceWorker.register("sw.js");
     failed = redundant(serviceWorker.controller ? null : installing);
-    if (waiting && serviceWorker.controller) await renew(serviceWorker, waiting);
+    if (waiting && serviceWorker.controller) await renew(serviceWorker, waiting, idle);
     else if (installing) await Promise.race([controlled(serviceWorker), failed, sleep(PATIENCE_MS)]);
   } catch {
     return; // the page works without, but only with the network
@@ -31,9 +31,10 @@ export async function keepOnDevice(idle: () => boolean): Promise<void> {
   await isolate(serviceWorker, idle);
 }
 
-/** Lets a newer version take over, with which the page begins anew; resolves where another page is open, too. */
-async function renew(container: ServiceWorkerContainer, waiting: ServiceWorker): Promise<void> {
-  container.addEventListener("controllerchange", () => location.reload());
+/** Lets a newer version take over, with which the page begins anew once idle; resolves where another is open, too. */
+async function renew(container: ServiceWorkerContainer, waiting: ServiceWorker, idle: () => boolean): Promise<void> {
+  const begin = (): void => void (idle() ? location.reload() : setTimeout(begin, CALM_MS));
+  container.addEventListener("controllerchange", begin, { once: true });
   const { port1, port2 } = new MessageChannel();
   const refused = new Promise((resolve) => {
     port1.onmessage = resolve;

@@ -11,6 +11,7 @@ interface Fetching extends Extendable {
   respondWith(response: Promise<Response>): void;
 }
 interface Client {
+  url: string;
   postMessage(message: Kept): void;
 }
 interface Message extends Extendable {
@@ -49,11 +50,15 @@ worker.addEventListener("fetch", (event) => {
   if (event.request.method === "GET") event.respondWith(answer(event));
 });
 
-/** Keeps what is needed at once, all of it or nothing. */
+/** Keeps what is needed at once, and of the rest what an older version has, so that no update takes a model away. */
 async function install(): Promise<void> {
-  const kept = await keep(worker.files.now);
+  const used = await caches.has(NAME); // by the active worker, where a host went back to its version
+  const files = { ...worker.files.now };
+  for (const [file, integrity] of Object.entries(worker.files.later))
+    if (await caches.match(file)) files[file] = integrity;
+  const kept = await keep(files);
   if (kept === "all") return;
-  await caches.delete(NAME);
+  if (!used) await caches.delete(NAME);
   for (const page of await pages()) page.postMessage(kept);
   throw new Error(kept);
 }
@@ -77,7 +82,11 @@ async function takeOver(page: MessagePort): Promise<void> {
   else await worker.skipWaiting();
 }
 
-const pages = () => worker.clients.matchAll({ includeUncontrolled: true });
+/** The open pages of this app: its host may have others. */
+async function pages(): Promise<Client[]> {
+  const open = await worker.clients.matchAll({ includeUncontrolled: true });
+  return open.filter(({ url }) => url.startsWith(worker.registration.scope));
+}
 
 async function forgetOthers(): Promise<void> {
   const old = (await caches.keys()).filter((name) => name.startsWith(PREFIX) && name !== NAME);
@@ -97,7 +106,7 @@ async function answer(event: Fetching): Promise<Response> {
     return isolated(response);
   } catch (error) {
     if (!request.url.endsWith(".onnx")) throw error;
-    return isolated(await fetch(request)); // a model is checked by the page, too, which says that it is damaged
+    return isolated(await fetch(request, { cache: "reload" })); // a model is checked by the page, too, which says that it is damaged
   }
 }
 

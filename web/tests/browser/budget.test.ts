@@ -32,7 +32,7 @@ describe.each(Object.entries(MOST))("a first visit that begins with %s", (model,
     expect(packed(`models/${model}.onnx`)).toBeLessThan(1.5 * MB);
   });
 
-  test("asks for nothing else before the first image is outlined", async () => {
+  test("asks for nothing else before it is ready", async () => {
     const server = await servePlainly();
     const browser = await launch();
     const context = await browser.newContext();

@@ -34,7 +34,7 @@ test("of several files the first is outlined, and one steps through the others, 
   await page.click("#step-on");
   await shown("polyp-odd");
   expect([await place(), await page.textContent("#caption-name")]).toEqual(["2 of 3", "polyp-odd.jpg"]);
-  await page.evaluate(() => (document.activeElement as HTMLElement).blur());
+  await page.focus("#file");
   await page.keyboard.press("ArrowRight");
   await shown("skin");
   await page.keyboard.press("ArrowRight");
@@ -59,6 +59,7 @@ test("of several files one that cannot be read is named, and does not end the wa
     { name: "polyp.png", mimeType: "image/png", buffer: readFileSync(drawn("polyp.png")) },
   ]);
   await page.waitForSelector("#message:not(:empty):visible");
+  expect(await sentence(page)).toMatch(/^letter\.txt: /);
   expect(await place()).toBe("1 of 2");
   await page.click("#step-on");
   await shown("polyp");

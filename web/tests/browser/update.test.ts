@@ -107,6 +107,17 @@ test("at the second reload it is there, the old one is gone, and it works withou
   expect((await segment(page, image)).area_px).toBeGreaterThan(0);
 });
 
+test("taking over without a network, a new version has the models of the old one", async () => {
+  const page = await open(context, server.url);
+  await offline(page);
+  release(2);
+  await reloaded(page, 1);
+  await waiting(page);
+  server.stop();
+  expect(await reloaded(page, 2)).toEqual(all(2));
+  expect((await segment(page, image)).area_px).toBeGreaterThan(0);
+});
+
 test("while another page of the old one is open both stay whole", async () => {
   const [first, second] = [await open(context, server.url), await open(context, server.url)];
   await offline(second);
