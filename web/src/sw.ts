@@ -106,7 +106,7 @@ async function answer(event: Fetching): Promise<Response> {
     return isolated(response);
   } catch (error) {
     if (!request.url.endsWith(".onnx")) throw error;
-    return isolated(await fetch(request, { cache: "reload" })); // a model is checked by the page, too, which says that it is damaged
+    return isolated(await fetch(request, { cache: "reload" })); // the page checks models too, and says what is damaged
   }
 }
 
