@@ -2,14 +2,24 @@
 
 import json
 from collections.abc import Sequence
+from itertools import chain
+from operator import itemgetter
 from pathlib import Path
 from typing import Any
 
-from results.page import accuracy, page, sections
+from results.page import page, sections
 from results.runtimes_plot import PICTURE, picture
-from results.section import Section, origin
+from results.section import Section, counted, difference, found, interval_of, origin
+
+from lvunet.benchmark.speeds import IN
+from lvunet.benchmark.standings import Record, budget_and_seed, dice_difference, read_records
+from lvunet.evaluate.page import Table
+from lvunet.learn.config import TrainConfig
+from lvunet.runtime.zoo import bundled
 
 HERE = Path(__file__).parent
+CONFIGS = HERE.parent / "configs"
+OF_A_RUN = {"data", "out", "weights", "epochs", "seed", "protocol", "split_seed"}  # the rest is what it was taught by
 README, PAGE = HERE.parent / "README.md", HERE.parent / "docs" / "results.md"
 BEGIN, END = "<!-- numbers -->\n", "<!-- /numbers -->\n"
 
@@ -20,27 +30,86 @@ def read(name: str) -> dict[str, Any]:
     return content
 
 
-def scores(made: Sequence[Section]) -> str:
-    """Return the tables of accuracy, and where the sections of the page are."""
-    trained = accuracy(HERE)
-    titles = [section.title.lower() for section in made if section.title != trained.title]
-    more = f"More was measured: {', '.join(titles)}. See [docs/results.md](docs/results.md)."
-    return f"{trained.body()}\n{origin(*trained.measurements)}\n\n{more}"
+def models() -> str:
+    """Return the table of the models in the package."""
+    rows = [
+        (f"[`{model.name}`](src/lvunet/zoo/{model.name}.md)", model.outlines, f"{score.dataset}, n {score.n}", dice)
+        for model in bundled().values()
+        for score in model.scores
+        for dice in [f"{score.dice:.3f} ({score.low:.3f} to {score.high:.3f})"]
+    ]
+    head = ("model", "outlines", "tested on", "Dice (95 % interval)")
+    title = "**Models in the package**, on images that they have not seen"
+    return f"{title}\n\n{Table('', head, tuple(rows)).markdown().rstrip()}"
+
+
+def against_preset(records: Sequence[Record]) -> str:
+    """Return the table of `configs/` against the paper's preset at equal budget, all seeds of a set as one."""
+    rows, shown = [], list[Record]()
+    presets = {budget_and_seed(record): record for record in records if record["recipe"] == "paper"}
+    for config in [TrainConfig.read(path) for path in sorted(CONFIGS.glob("*.toml"))]:
+        ours = [record for record in records if follows(record, config) and budget_and_seed(record) in presets]
+        if pairs := [(record, presets[budget_and_seed(record)]) for record in ours]:
+            apart, shown = dice_difference(pairs), [*shown, *chain(*pairs)]
+            epochs = ", ".join(sorted({str(record["epochs"]) for record in ours}))
+            means = (mean(side) for side in zip(*pairs, strict=True))
+            run = (f"{config.dataset}, {config.size} px", epochs, str(len(pairs)), counted(apart))
+            rows.append((*run, *means, *difference(apart)))
+    head = (
+        "data set, input",
+        "epochs",
+        "seeds",
+        "n",
+        "ours",
+        "preset",
+        "difference (95 % interval)",
+        "differs",
+    )
+    title = (
+        "**Our recipe ([`configs/`](configs)) against the preset `paper`**, same split, images seen, seeds; mean Dice"
+    )
+    return f"{title}\n\n{Table('', head, tuple(rows)).markdown()}\n{origin(*shown)}"
+
+
+def follows(record: Record, config: TrainConfig) -> bool:
+    """Whether a training was taught as a configuration says; keys that it has not were not there in its time."""
+    taught = record["training"]["config"]
+    return all(
+        taught.get(key, value) == value for key, value in config.model_dump(mode="json").items() if key not in OF_A_RUN
+    )
+
+
+def mean(records: Sequence[Record]) -> str:
+    """Return the mean Dice over several seeds."""
+    return f"{sum(interval_of(record['metrics']['dice']).mean for record in records) / len(records):.3f}"
 
 
 def latency() -> str:
-    """Return the table of the forms of one network."""
-    record = read("latency-forms.json")
-    lines = [
-        "| form | median ms | p10 to p90 | times as fast as the trained form |",
-        "|---|---|---|---|",
-        *(
-            f"| {each['name']} | {each['median_ms']:.2f} | {each['p10_ms']:.2f} to {each['p90_ms']:.2f} "
-            f"| {each['times_as_fast']:.2f} |"
-            for each in record["latencies"]
-        ),
-    ]
-    return "\n".join([f"**Latency**, {record['workload']}, one alternating run:", "", *lines, "", origin(record)])
+    """Return how long the deployed network takes in each runtime, and by how much its nearest peer takes longer."""
+    record = read("runtimes-256.json")
+    peers = [peer for peer in found(HERE, "runtimes-peers-*.json") if peer["workload"] == record["workload"]]
+    nearest, rows = nearest_peers(peers), []
+    for each in sorted(record["latencies"], key=itemgetter("median_ms")):
+        runtime, spread = each["name"].split(IN)[1], f"{each['p10_ms']:.2f} to {each['p90_ms']:.2f}"
+        fast = f"{each['times_as_fast']:.2f}"
+        rows.append((runtime, f"{each['median_ms']:.2f}", spread, fast, nearest.get(runtime, "")))
+    head = ("runtime", "median ms", "p10 to p90", "times as fast as *authors*", "nearest peer, times LV-UNet's time")
+    note = (
+        "*authors*: the form that the paper's authors deploy, in eager PyTorch. Peers: networks of packages, in the "
+        "same runtime, each beside LV-UNet in a run of its own."
+    )
+    table = Table("", head, tuple(rows), note).markdown()
+    return f"**Latency**, {record['workload']}, one alternating run\n\n{table}\n{origin(record, *peers)}"
+
+
+def nearest_peers(records: Sequence[Record]) -> dict[str, str]:
+    """Return for each runtime the fastest of the other networks, and how many times as long as LV-UNet it takes."""
+    fastest: dict[str, tuple[float, str]] = {}
+    for each in (latency for record in records for latency in record["latencies"]):
+        network, runtime = each["name"].split(IN)
+        if each["times_as_fast"] != 1:
+            fastest[runtime] = max((each["times_as_fast"], network), fastest.get(runtime, (0.0, "")))
+    return {runtime: f"{1 / fast:.2f} ({network})" for runtime, (fast, network) in fastest.items()}
 
 
 def speed() -> str:
@@ -70,7 +139,10 @@ def speed() -> str:
 def renewed(text: str, made: Sequence[Section]) -> str:
     """Return the README's text with the numbers of now; `made` are the sections of the page."""
     before, _, rest = text.partition(BEGIN)
-    numbers = "\n\n".join([scores(made), latency(), speed()]) + "\n"
+    titles = ", ".join(section.title.lower() for section in made)
+    more = f"All else that was measured, {titles}: [docs/results.md](docs/results.md)."
+    parts = models(), against_preset([*read_records(HERE).values()]), more, latency(), speed()
+    numbers = "\n\n".join(parts) + "\n"
     return before + BEGIN + numbers + END + rest.partition(END)[2]
 
 

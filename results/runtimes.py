@@ -26,7 +26,7 @@ def runtimes(results: Path) -> Section:
     """Return a table a workload, the fastest runtime first."""
     records = found(results, "runtimes-*.json")
     made = forms(results) if records else []
-    tables = [*map(_table, records), *([table(made)] if made else [])]
+    tables = [*map(_table, records), *([table(made)] if made else []), *map(_forms, found(results, "latency-*.json"))]
     text = f"{TEXT}\n\n![{ALT}](images/{PICTURE})" if made else TEXT
     return Section("Runtimes", text, "runtimes-*.json", tables, records)
 
@@ -49,3 +49,19 @@ def _table(record: Record) -> Table:
         note += f" Not measured: {name.removeprefix('lv-unet in ')} ({why})."
     title = record["workload"] + (", networks of packages" if len(record["networks"]) > 1 else "")
     return Table(title, HEAD, rows, note)
+
+
+def _forms(record: Record) -> Table:
+    """Return the table of the forms of one network: trained, folded, exported."""
+    rows = tuple(
+        (
+            each["name"],
+            f"{each['median_ms']:.2f}",
+            f"{each['p10_ms']:.2f} to {each['p90_ms']:.2f}",
+            f"{each['times_as_fast']:.2f}",
+        )
+        for each in record["latencies"]
+    )
+    return Table(
+        f"{record['workload']}, form by form", ("form", *HEAD[1:4]), rows, "Times as fast as the trained form."
+    )

@@ -111,7 +111,7 @@ def dice_difference(pairs: Sequence[Pair]) -> Interval:
 
 def _pairs(records: Iterable[Record]) -> Iterator[Pair]:
     """Yield each record with the one of its budget and seed that it is held against, by seed within a budget."""
-    for _, group in groupby(sorted(records, key=_budget_and_seed), _budget_and_seed):
+    for _, group in groupby(sorted(records, key=budget_and_seed), budget_and_seed):
         first, *others = sorted(
             group, key=lambda record: (record["recipe"] != "paper", "before" in record["training"], _recipe(record))
         )
@@ -122,7 +122,8 @@ def _budget(record: Record) -> tuple[Any, ...]:
     return record["dataset"], record["split"], _trained_on(record), record["epochs"], record["images_seen"]
 
 
-def _budget_and_seed(record: Record) -> tuple[Any, ...]:
+def budget_and_seed(record: Record) -> tuple[Any, ...]:
+    """Return what two records have in common that can be compared."""
     return *_budget(record), record["seed"]
 
 
