@@ -8,6 +8,7 @@ from collections.abc import Callable, Sequence
 from io import BytesIO
 from pathlib import Path
 from resource import RUSAGE_CHILDREN, getrusage
+from shutil import copy
 
 import numpy as np
 import pytest
@@ -67,6 +68,20 @@ def test_segment_writes_a_mask_a_file_and_a_table_without_torch(artefact: Path, 
     first = np.asarray(Image.open(tmp_path / masks[0]))
     assert first.shape == (72, 96)
     assert int(rows[0]["area_px"]) == np.count_nonzero(first)
+
+
+def test_one_photo_and_a_model_are_enough_and_the_masks_of_a_data_set_stay(
+    lvunet: Lvunet, artefact: Path, phantoms: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    truth, photo = tmp_path / "masks" / "p.png", tmp_path / "images" / "p.png"
+    for file in (truth, photo):
+        file.parent.mkdir()
+        copy(next((phantoms / "images").iterdir()), file)
+    before = truth.read_bytes()
+    monkeypatch.chdir(tmp_path)
+    assert lvunet("segment", "images/p.png", "--model", artefact)[0] == 0
+    assert np.asarray(Image.open("segmented/p.png")).shape == (72, 96)
+    assert truth.read_bytes() == before
 
 
 def test_one_bad_file_is_named_the_rest_goes_on_and_the_exit_code_says_so(

@@ -125,6 +125,18 @@ def test_images_are_never_overwritten(segmenter: Segmenter, photos: Path) -> Non
     np.testing.assert_array_equal(read_image(photos / "a.png"), before)
 
 
+def test_the_truth_of_a_data_set_is_not_overwritten(segmenter: Segmenter, tmp_path: Path) -> None:
+    for folder in ("images", "masks"):
+        write_image(tmp_path / folder / "a.png", picture(30, 40))
+    before = stored(tmp_path / "masks" / "a.png")
+    for given in (tmp_path / "images", tmp_path / "images" / "a.png"):
+        with pytest.raises(OutputError, match=r"would overwrite .*a\.png, the truth of a data set"):
+            segment_files(segmenter, [given], tmp_path / "masks")
+    np.testing.assert_array_equal(stored(tmp_path / "masks" / "a.png"), before)
+    (tmp_path / "masks" / "a.png").unlink()
+    assert len(list(segment_files(segmenter, [tmp_path / "images"], tmp_path / "masks"))) == 1
+
+
 def test_masks_and_overlays_cannot_share_a_folder(segmenter: Segmenter, photos: Path, tmp_path: Path) -> None:
     with pytest.raises(OutputError, match="its own masks with overlays"):
         segment_files(segmenter, [photos], tmp_path / "out", tmp_path / "out")

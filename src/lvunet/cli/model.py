@@ -9,11 +9,13 @@ from cyclopts import Parameter
 from lvunet.errors import ConfigError
 from lvunet.screen import complain, progress, say
 
+SEGMENTED = Path("segmented")  # not "masks": data sets keep their truth in that
+
 
 def segment(
     *inputs: Annotated[str, Parameter(allow_leading_hyphen=True)],
     model: Annotated[str, Parameter(name=["--model", "-m"])],
-    output: Annotated[Path, Parameter(name=["--output", "-o"], allow_leading_hyphen=True)],
+    output: Annotated[Path, Parameter(name=["--output", "-o"], allow_leading_hyphen=True)] = SEGMENTED,
     overlays: bool = False,
     workers: int | None = None,
 ) -> int:

@@ -85,10 +85,18 @@ def _plan(inputs: Sequence[str | Path], output: Path, overlays: Path | None) -> 
     targets = [path.resolve() for job in jobs for path in (job.mask, job.overlay) if path]
     doubled = len(targets) - len(set(targets))
     lost = {job.file.resolve() for job in jobs} & set(targets)
-    if doubled or lost:
-        what = f"{min(lost)}, an input" if lost else f"{doubled} of its own masks with overlays"
+    truths = [job.mask for job in jobs if job.mask.exists() and _holds_truth(job)]
+    if doubled or lost or truths:
+        what = f"{truths[0]}, the truth of a data set" if truths else f"{doubled} of its own masks with overlays"
+        what = f"{min(lost)}, an input" if lost else what
         raise OutputError(f"writing to {output} would overwrite {what}. Choose another folder.")
     return jobs
+
+
+def _holds_truth(job: _Job) -> bool:
+    """Whether a mask would go to where a data set with this image, in images/, has its own: masks/ beside that."""
+    images, masks = job.file.absolute().parent, job.mask.absolute().parent
+    return (images.name, masks) == ("images", images.with_name("masks"))
 
 
 def _named(inputs: Sequence[str | Path], results: list[Path]) -> dict[Path, Path]:
