@@ -214,15 +214,17 @@ def plan(matrix: Matrix, extra: Sequence[str] = ()) -> list[Job]:
     for seed, protocol, recipe, name in product(matrix.seeds, matrix.protocols, matrix.recipes, matrix.sets):
         for each in () if name.endswith(".csv") else name.split(UNION):
             dataset(each)
-        flags = {"dataset": name, "protocol": protocol, "split-seed": seed, "recipe": recipe, "seed": seed}
+        file = Path(__file__).parents[1] / "configs" / f"{name}.toml"  # what our recipe is on this set
+        flags = {"config": file} if file.exists() else {}
+        flags |= {"dataset": name, "protocol": protocol, "split-seed": seed, "recipe": recipe, "seed": seed}
         flags |= {"data": matrix.data, "weights": matrix.weights}
         words = [word for key, value in flags.items() for word in (f"--{key}", str(value))]
         try:
             _, bound, _ = lvunet.parse_args(["train", *words, *extra], print_error=False, exit_on_error=False)
         except CycloptsError as error:
             raise ConfigError(f"lvunet train {' '.join((*words, *extra))}: {error}") from error
-        overrides = bound.arguments["overrides"]
-        config = TrainConfig.read(None, overrides.model_dump(include=overrides.model_fields_set))
+        given = bound.arguments["overrides"]
+        config = TrainConfig.read(bound.arguments.get("config"), given.model_dump(include=given.model_fields_set))
         out = matrix.out / config.folder.name
         jobs.append(Job((*words, *extra, "--out", str(out)), config.model_copy(update={"out": out})))
         jobs[-1].look()
@@ -249,9 +251,8 @@ def train_all(jobs: Sequence[Job], parallel: int, clock: Clock, tell: Callable[[
 
 def gpus() -> list[str]:
     """Return the names of the GPUs, or nothing."""
-    command = ["nvidia-smi", "--query-gpu=name", "--format=csv,noheader"]
-    found = subprocess.run(command, capture_output=True, text=True, check=False).stdout if which(command[0]) else ""
-    return found.splitlines()
+    query = ["nvidia-smi", "--query-gpu=name", "--format=csv,noheader"]
+    return subprocess.run(query, capture_output=True, text=True).stdout.splitlines() if which(query[0]) else []
 
 
 @app.default
@@ -286,9 +287,8 @@ def main(
     publish()
     keys = ("run", "state", "epochs", "val_dice", "images_per_second")
     show("Matrix", keys, [["" if row[key] is None else str(row[key]) for key in keys] for row in map(Job.row, jobs)])
-    for job in jobs:
-        if job.state == "failed":
-            complain(f"{job.folder.name}: {job.reason}")
+    for job in (each for each in jobs if each.state == "failed"):
+        complain(f"{job.folder.name}: {job.reason}")
     return 130 if clock.interruptions else int(any(job.state == "failed" for job in jobs))
 
 

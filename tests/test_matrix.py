@@ -61,6 +61,11 @@ def test_flags_after_the_dashes_reach_every_run_and_win_over_the_recipe(tmp_path
         assert job.arguments[-6:-2] == ("--epochs", "7", "--ema", "0.5")
 
 
+def test_a_set_is_trained_as_its_file_in_configs_says_and_the_preset_as_the_paper_says(tmp_path: Path) -> None:
+    ours, paper = (job.config for job in planned(tmp_path, sets=("busi",), recipes=("ours", "paper"), seeds=(0,)))
+    assert (ours.loss, paper.loss) == ("paper+batch", "paper")
+
+
 @pytest.mark.parametrize(
     ("choice", "extra", "words"),
     [

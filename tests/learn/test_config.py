@@ -69,6 +69,22 @@ def test_a_recipe_is_changed_by_the_file_and_the_file_by_a_flag(tmp_path: Path) 
     assert TrainConfig.read(path, {"recipe": "paper"}).augment == "paper"
 
 
+def test_a_table_of_a_recipe_holds_for_that_alone(tmp_path: Path) -> None:
+    path = write(tmp_path / "c.toml", 'recipe = "ours"\nepochs = 50\n[ours]\nloss = "batch"\nepochs = 60\n')
+    ours, paper = TrainConfig.read(path), TrainConfig.read(path, {"recipe": "paper"})
+    assert (ours.loss, ours.epochs) == ("batch", 60)
+    assert paper == TrainConfig(epochs=50)
+    assert TrainConfig.read(path, {"epochs": 9}).epochs == 9
+    with pytest.raises(ConfigError, match=r"unknown key 'los'\. Did you mean 'loss'"):
+        TrainConfig.read(write(tmp_path / "d.toml", '[ours]\nlos = "batch"\n'))
+
+
+@pytest.mark.parametrize("path", sorted(Path(__file__).parents[2].glob("configs/*.toml")), ids=lambda path: path.name)
+def test_no_configuration_changes_what_the_preset_teaches(path: Path) -> None:
+    taught = TrainConfig.read(path, {"recipe": "paper"}).model_dump()
+    assert {key for key, value in TrainConfig() if taught[key] != value} <= {"dataset", "epochs"}
+
+
 def test_an_unknown_recipe_is_answered_with_the_nearest() -> None:
     with pytest.raises(ConfigError, match=r"no recipe 'papers'.*Did you mean 'paper'"):
         TrainConfig.read(None, {"recipe": "papers"})

@@ -1,6 +1,7 @@
 """The configuration of a training run: one model gives the TOML file, the command-line flags and their help."""
 
 import tomllib
+from itertools import chain
 from pathlib import Path
 from typing import Any, Literal, Self
 
@@ -100,17 +101,19 @@ class TrainConfig(BaseModel):
     def read(cls, path: Path | None, overrides: dict[str, Any] | None = None) -> Self:
         """Return the recipe that file or `overrides` name, changed by the file, then by `overrides`.
 
-        Raises `ConfigError`, also for an unknown key or recipe.
+        A table of the file that has the name of a recipe, such as [ours], holds for that recipe alone, so that the
+        preset `paper` stays what it is. Raises `ConfigError`, also for an unknown key or recipe.
         """
         try:
             values = tomllib.loads(path.read_text(encoding="utf-8")) if path else {}
         except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
             raise ConfigError(f"cannot read the configuration {path}: {error}") from error
         where = str(path or "the flags")
-        for key in values.keys() - cls.model_fields.keys():
+        recipe = str((overrides or {}).get("recipe", values.get("recipe", "paper")))
+        own = {name: values.pop(name) for name in RECIPES if isinstance(values.get(name), dict)}
+        for key in {*values, *chain(*own.values())} - cls.model_fields.keys():
             raise ConfigError(f"{where}: unknown key {key!r}." + did_you_mean(key, cls.model_fields))
-        chosen = {**values, **(overrides or {})}
-        recipe = str(chosen.get("recipe", "paper"))
+        chosen = {**values, **own.get(recipe, {}), **(overrides or {})}
         if recipe not in RECIPES:
             raise ConfigError(f"{where}: no recipe {recipe!r}." + did_you_mean(recipe, RECIPES))
         try:
