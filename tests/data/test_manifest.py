@@ -17,6 +17,7 @@ from lvunet.data.manifest import (
     load_splits,
     paper_split,
     split_samples,
+    with_groups,
     write_splits,
 )
 from lvunet.data.registry import DATASETS, Sample
@@ -220,6 +221,24 @@ def test_five_independent_samples_can_be_split_and_four_cannot(tmp_path: Path) -
     assert (len(split.train), len(split.val), len(split.test)) == (3, 1, 1)
     with pytest.raises(ConfigError, match="5 samples, 4 of them independent"):
         split_samples([*samples[:4], Sample("copy", samples[0].image)], 0)
+
+
+def test_the_patients_of_a_table_stay_whole_and_a_mistake_in_it_is_named(tmp_path: Path) -> None:
+    samples, table = noise_samples(tmp_path, 20), tmp_path / "patients.csv"
+    table.write_text("id,group\n" + "".join(f"{index:02},patient {index // 4}\n" for index in range(19)))
+    patients = with_groups(samples, table)
+    assert [sample.group for sample in patients[-5:]] == ["patient 3", *["patient 4"] * 3, ""]
+    part = split_samples(patients).parts()
+    assert all(len({part[f"{index:02}"] for index in range(first, first + 4)}) == 1 for first in (0, 4, 8, 12))
+    assert any(len({split_samples(samples).parts()[f"{index:02}"] for index in range(k, k + 4)}) > 1 for k in (0, 4))
+    table.write_text("id,group\n00.png,a\n")
+    with pytest.raises(
+        ConfigError, match=r"no image has the id '00\.png'\. An id is the file's name without its suffix"
+    ):
+        with_groups(samples, table)
+    table.write_text("image,patient\n00,a\n")
+    with pytest.raises(ConfigError, match="is no table with the columns id and group"):
+        with_groups(samples, table)
 
 
 def test_one_huge_group_among_small_ones_leaves_no_part_empty(tmp_path: Path) -> None:

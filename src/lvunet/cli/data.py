@@ -63,17 +63,19 @@ def check(
 
 
 @app.command
-def split(folder: Path, /, *, output: Output, seed: int = 0) -> None:
+def split(folder: Path, /, *, output: Output, groups: Path | None = None, seed: int = 0) -> None:
     """Split a folder into 64 % training, 16 % validation, 20 % test, groups kept together, and write the lists of ids.
 
     Args:
         folder: Folder with images/ and masks/, or an official archive as it unpacks.
         output: The CSV to write; `lvunet train --dataset FILE.csv` takes it.
+        groups: A CSV with the columns id and group, such as the patient. Images that show one scene are found anyway.
     """
-    from lvunet.data.manifest import split_samples, write_splits
+    from lvunet.data.manifest import split_samples, with_groups, write_splits
     from lvunet.data.registry import find_samples
 
-    made = split_samples(find_samples(folder), seed)
+    samples = find_samples(folder)
+    made = split_samples(with_groups(samples, groups) if groups else samples, seed)
     write_splits(output, [made])
     say(f"{len(made.train)} train, {len(made.val)} val, {len(made.test)} test: {output}")
 

@@ -189,6 +189,21 @@ def split_samples(samples: Sequence[Sample], seed: int = 0) -> Split:
     return Split("", "grouped", seed, *grouped_split([sample.id for sample in samples], seed, groups, {}), groups)
 
 
+def with_groups(samples: Sequence[Sample], path: Path) -> list[Sample]:
+    """Return samples with the groups, such as patients, of a table with the columns id and group.
+
+    An id that is not in it stands alone. Raises `ConfigError` if it is no such table, or has an id that no sample has.
+    """
+    try:
+        with path.open(encoding="utf-8-sig", newline="") as file:
+            groups = {row["id"]: row["group"] or "" for row in csv.DictReader(file, strict=True)}
+    except (OSError, UnicodeDecodeError, LookupError, csv.Error) as error:
+        raise ConfigError(f"{path} is no table with the columns id and group: {error}.") from error
+    if strange := groups.keys() - {sample.id for sample in samples}:
+        raise ConfigError(f"{path}: no image has the id {min(strange)!r}. An id is the file's name without its suffix.")
+    return [replace(sample, group=groups.get(sample.id, sample.group)) for sample in samples]
+
+
 def find_groups(
     samples: Sequence[Sample], scene_rmse: float = SCENE_RMSE, scene_detail: float = SCENE_DETAIL
 ) -> dict[str, str]:
