@@ -4,7 +4,7 @@ BIN    := .venv/bin
 DATA   ?=
 OUT    ?= demo
 
-.PHONY: demo test test-slow check format numbers clean web test-web test-web-slow
+.PHONY: demo test test-slow check format numbers clean web test-web test-web-slow test-web-engines
 .DEFAULT_GOAL := demo
 
 demo: .venv/installed       ## train, fold, export, prove, evaluate, segment; DATA=folder takes your own images and masks
@@ -25,6 +25,9 @@ test-web: web               ## the page: style and types, units, and all of it i
 
 test-web-slow: web          ## a thousand frames of a camera
 	cd web && LVUNET_SLOW=1 npm run --silent test:browser
+
+test-web-engines: web       ## the page in Firefox and in WebKit, the engine of Safari: apt-get install firefox-esr webkit2gtk-driver xvfb
+	cd web && npm run --silent test:engines
 
 check: .venv/installed      ## style, format, types
 	$(BIN)/ruff check

@@ -215,7 +215,7 @@ def plan(matrix: Matrix, extra: Sequence[str] = ()) -> list[Job]:
         for each in () if name.endswith(".csv") else name.split(UNION):
             dataset(each)
         file = Path(__file__).parents[1] / "configs" / f"{name}.toml"  # what our recipe is on this set
-        flags = {"config": file} if file.exists() else {}
+        flags: dict[str, object] = {"config": file} if file.exists() else {}
         flags |= {"dataset": name, "protocol": protocol, "split-seed": seed, "recipe": recipe, "seed": seed}
         flags |= {"data": matrix.data, "weights": matrix.weights}
         words = [word for key, value in flags.items() for word in (f"--{key}", str(value))]

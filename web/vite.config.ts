@@ -38,7 +38,15 @@ export default defineConfig({
   resolve: { conditions: ["onnxruntime-web-use-extern-wasm", "module", "browser"] },
   server: { headers: isolated },
   preview: { headers: isolated },
-  worker: { format: "es" },
+  worker: {
+    format: "es",
+    // WebKit runs a worker's first file once more if another file imports from it, and the model is gone: so none does.
+    rolldownOptions: {
+      output: {
+        codeSplitting: { groups: [{ name: "common", test: /\/src\/(errors|header|profile)\.ts$|rolldown.runtime/ }] },
+      },
+    },
+  },
   build: {
     target: "es2022",
     assetsInlineLimit: 0,

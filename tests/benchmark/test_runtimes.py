@@ -141,6 +141,11 @@ def test_a_runtime_that_cannot_do_it_is_said_with_the_reason_and_the_others_go_o
         compare(network, ["compile"], Card(), Workload(side=16))
 
 
+def test_the_authors_form_of_another_network_is_no_candidate() -> None:
+    with pytest.raises(ExportError, match=r"none can do this: authors is a form of lv-unet only\.$"):
+        compare(ready(["monai-unet"]), [AUTHORS], Card(), SMALL, rounds=1)
+
+
 def test_a_converter_that_fails_is_said_in_its_own_last_words() -> None:
     """This network's class is in no module that the converter's process could find."""
     networks = {"branching": Branching().eval(), **ready(["lv-unet"])}

@@ -1,6 +1,7 @@
 // The samples of the first frame of a DICOM file: as stored, in RLE, or in JPEG, which the browser decodes.
 import dicomParser, { type DataSet } from "dicom-parser";
 import { Failure } from "./errors";
+import { withoutProfile } from "./profile";
 
 export interface Frame {
   width: number;
@@ -170,7 +171,8 @@ const IS_RGB = Uint8Array.of(0xff, 0xee, 0, 14, 0x41, 0x64, 0x6f, 0x62, 0x65, 0,
 async function decoded(set: DataSet, width: number, height: number, channels: number) {
   const photometric = (set.string("x00280004") ?? "").trim();
   const bytes = compressedFrame(set) as Uint8Array<ArrayBuffer>;
-  const parts = photometric === "RGB" ? [bytes.slice(0, 2), IS_RGB, bytes.slice(2)] : [bytes];
+  const plain = withoutProfile(new Blob([bytes]), bytes);
+  const parts = photometric === "RGB" ? [plain.slice(0, 2), IS_RGB, plain.slice(2)] : [plain];
   const jpeg = new Blob(parts, { type: "image/jpeg" });
   const bitmap = await createImageBitmap(jpeg, { colorSpaceConversion: "none" }).catch(() => {
     throw new Failure("brokenDicom");

@@ -30,15 +30,22 @@ export function headerOf(bytes: Uint8Array): Header | null {
 
 /** The frame header (SOF) of a JPEG, behind any number of other segments. */
 function jpeg(view: DataView): Header | null {
-  let at = 2;
-  while (at + 9 < view.byteLength) {
-    if (view.getUint8(at) !== 0xff) return null;
-    const marker = view.getUint8(at + 1);
-    const frame = marker >= 0xc0 && marker <= 0xcf && ![0xc4, 0xc8, 0xcc].includes(marker);
-    if (frame) return { width: view.getUint16(at + 7), height: view.getUint16(at + 5) };
-    at += marker === 0xff ? 1 : 2 + view.getUint16(at + 2);
+  for (const { kind, start } of segments(view)) {
+    const frame = kind >= 0xc0 && kind <= 0xcf && ![0xc4, 0xc8, 0xcc].includes(kind);
+    if (frame) return { width: view.getUint16(start + 7), height: view.getUint16(start + 5) };
   }
   return null;
+}
+
+/** The segments of a JPEG from its first bytes, up to those of the picture itself. */
+export function* segments(view: DataView): Generator<{ kind: number; start: number; end: number }> {
+  let [start, kind] = [2, 0];
+  while (kind !== 0xda && start + 9 < view.byteLength && view.getUint8(start) === 0xff) {
+    kind = view.getUint8(start + 1);
+    const end = start + (kind === 0xff ? 1 : 2 + view.getUint16(start + 2));
+    yield { kind, start, end };
+    start = end;
+  }
 }
 
 function webp(view: DataView, chunk: string): Header | null {

@@ -60,7 +60,9 @@ async function load(name: string): Promise<Model> {
     page.setEngine("failed");
     if (found || file) leave(); // it is of another model
     const failure = failureOf(error, "modelMissing");
-    page.complain(failure.code === "memory" ? new Failure("noMemory") : failure);
+    const { code } = failure;
+    const plainer = code === "memory" ? "noMemory" : code === "workerLost" ? "modelMissing" : null;
+    page.complain(plainer ? new Failure(plainer) : failure);
     throw failure;
   }
 }

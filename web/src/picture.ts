@@ -1,6 +1,7 @@
 // A file as an upright bitmap, whatever kind of image it is; its size is known before it is decoded.
 import { Failure } from "./errors";
 import { headerOf, LARGEST, LONGEST } from "./header";
+import { withoutProfile } from "./profile";
 import type { Spacing } from "./protocol";
 
 export interface Picture {
@@ -22,7 +23,7 @@ export async function open(file: File): Promise<Picture> {
   if (header && header.width * header.height > LARGEST) throw new Failure("tooLarge");
   if (header && Math.max(header.width, header.height) > LONGEST) throw new Failure("tooLong");
   if (header?.greyBits) throw new Failure("deep");
-  const bitmap = await createImageBitmap(file, OPTIONS).catch(() => {
+  const bitmap = await createImageBitmap(withoutProfile(file, head), OPTIONS).catch(() => {
     throw new Failure(
       /\.(tiff?|svs)$/i.test(file.name) ? "tiff" : /\.(dcm|dicom)$/i.test(file.name) ? "brokenDicom" : "notImage",
     );

@@ -71,7 +71,8 @@ def compare(
                     failures[key] = _reason(error)
                 progress()
         if not candidates:
-            raise ExportError("none can do this: " + "; ".join(f"{key}, {why}" for key, why in failures.items()))
+            reasons = "; ".join(f"{key}, {why}" for key, why in failures.items())
+            raise ExportError(f"none can do this: {reasons or f'{AUTHORS} is a form of {LVUNET} only'}.")
         latencies = measure(candidates, threads=workload.threads, rounds=rounds, calls=max(2, 8 // workload.batch))
         pixels = torch.zeros(1, card.in_channels, card.size, card.size)
         costs = {name: count(network, pixels) for name, network in networks.items()}

@@ -1,6 +1,6 @@
 /** What a visitor downloads before the first image, compressed as a server or the build does it. */
 import { readFileSync } from "node:fs";
-import { join } from "node:path";
+import { basename, join } from "node:path";
 import { gzipSync } from "node:zlib";
 import { describe, expect, inject, test } from "vitest";
 import type { Files } from "../../precache";
@@ -9,7 +9,7 @@ import { BUILT, launch, open, segment, servePlainly } from "./harness";
 const MB = 1e6;
 /** What the service worker keeps at once, and itself; the model that is asked for comes with it, the rest later. */
 const [, list] = /^self\.files = (\{.*\});/.exec(readFileSync(join(BUILT, "sw.js"), "utf8")) ?? [];
-const { now } = JSON.parse(list as string) as Files;
+const { now, later } = JSON.parse(list as string) as Files;
 const needed = (model: string): string[] => [
   ...Object.keys(now).filter((file) => file !== "./"),
   ...["sw.js", `models/${model}.json`, `models/${model}.onnx`],
@@ -22,6 +22,13 @@ const packed = (file: string): number => {
 
 /** MB; weights of 16 bits hardly pack, but for those of polyp, which training has brought near zero. */
 const MOST = { polyp: 4, skin: 4.6, "breast-ultrasound": 4.6 };
+
+test("no file takes anything from the first of the worker, which WebKit would then run twice", () => {
+  const scripts = Object.keys({ ...now, ...later }).filter((file) => file.endsWith(".js"));
+  const [first] = scripts.filter((file) => file.includes("segment.worker"));
+  const taking = scripts.filter((file) => readFileSync(join(BUILT, file), "utf8").includes(basename(first)));
+  expect(taking.map((file) => file.replace(/-.*/, ""))).toEqual(["assets/index"]); // which starts it
+});
 
 describe.each(Object.entries(MOST))("a first visit that begins with %s", (model, most) => {
   test(`is under ${most} MB, its model under 1.5 MB`, () => {

@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
+from PIL.ImageCms import ImageCmsProfile, createProfile
 from PIL.PngImagePlugin import PngInfo
 from scipy.ndimage import binary_erosion, label
 from scipy.spatial import ConvexHull
@@ -57,6 +58,10 @@ def kinds(folder: Path) -> Iterator[Drawn]:
     linear = PngInfo()
     linear.add(b"gAMA", (100_000).to_bytes(4, "big"))
     image.save(folder / "gamma.png", pnginfo=linear)  # says how a screen should show it; the pixels are the pixels
+    profile = mistaken_profile()  # which Python does not apply: the pixels are the pixels
+    image.save(folder / "profile.jpg", quality=90, icc_profile=profile)
+    image.save(folder / "profile.png", icc_profile=profile)
+    image.save(folder / "profile.webp", lossless=True, icc_profile=profile)
     image.convert("L").save(folder / "grey.png")
     image.quantize(64).save(folder / "palette.png")
     image.quantize(64).save(folder / "picture.gif")
@@ -65,10 +70,16 @@ def kinds(folder: Path) -> Iterator[Drawn]:
     fading = image.copy()
     fading.putalpha(Image.fromarray(np.tile(np.linspace(0, 255, 321).astype(np.uint8), (240, 1))))
     fading.save(folder / "alpha.png")
-    for name in ("turned.jpg", "progressive.jpg", "grey.jpg", "gamma.png", "grey.png"):
+    for name in ("turned.jpg", "progressive.jpg", "grey.jpg", "profile.jpg", "gamma.png", "profile.png", "grey.png"):
         yield name, "skin", name.endswith("png")
-    for name in ("palette.png", "picture.gif", "picture.bmp", "picture.webp", "alpha.png"):
+    for name in ("profile.webp", "palette.png", "picture.gif", "picture.bmp", "picture.webp", "alpha.png"):
         yield name, "skin", name != "alpha.png"
+
+
+def mistaken_profile() -> bytes:
+    """Return the colour profile of sRGB, with red and blue exchanged."""
+    profile = ImageCmsProfile(createProfile("sRGB")).tobytes()
+    return profile.replace(b"rXYZ", b"?XYZ").replace(b"bXYZ", b"rXYZ").replace(b"?XYZ", b"bXYZ")
 
 
 def real(folder: Path, datasets: Path) -> Iterator[Drawn]:

@@ -1,9 +1,8 @@
 /** The page computes what Python computes: the same artefact, the same pixels, the same probabilities. */
-import { readFileSync } from "node:fs";
 import { join } from "node:path";
 import type { Browser, Page } from "playwright-core";
 import { afterAll, beforeAll, describe, expect, inject, test } from "vitest";
-import { choose, type Found, largest, launch, open, segment } from "./harness";
+import { cases, choose, expected, largest, launch, open, segment } from "./harness";
 
 /** Of a probability: 32-bit sums in another order; 6e-6 at most over all files here (Chromium 156, 2026-11-23). */
 const SAME_PIXELS = 1e-4;
@@ -13,16 +12,7 @@ const DECODED = 1e-3;
 /** Of an area, where a grey level may differ. */
 const ROUNDED = 1e-3;
 
-interface Case
-  extends Pick<Found, "model" | "width" | "height" | "threshold" | "area_px" | "diameter_px" | "expected_dice"> {
-  file: string;
-  exact: boolean;
-}
-
 const drawn = inject("drawn");
-const read = (list: string): Case[] => JSON.parse(readFileSync(join(drawn, list), "utf8"));
-const floats = (file: string): Float32Array => new Float32Array(new Uint8Array(readFileSync(join(drawn, file))).buffer);
-
 let browser: Browser;
 let page: Page;
 
@@ -33,13 +23,13 @@ beforeAll(async () => {
 afterAll(() => browser.close());
 
 describe.each(["cases.json", "dicoms.json"])("of %s", (list) => {
-  test.each(read(list))("$file is segmented by $model as in Python", async (known) => {
+  test.each(cases(drawn, list))("$file is segmented by $model as in Python", async (known) => {
     await choose(page, known.model);
     const found = await segment(page, join(drawn, known.file));
     expect([found.width, found.height]).toEqual([known.width, known.height]);
-    const expected = floats(`${known.file}.f32`);
-    expect(largest(found.probability, expected)).toBeLessThan(known.exact ? SAME_PIXELS : DECODED);
-    expect(dice(found.probability, expected)).toBeGreaterThan(0.999);
+    const probability = expected(drawn, known.file);
+    expect(largest(found.probability, probability)).toBeLessThan(known.exact ? SAME_PIXELS : DECODED);
+    expect(dice(found.probability, probability)).toBeGreaterThan(0.999);
     if (known.exact) expect(found.area_px).toBe(known.area_px);
     expect(Math.abs(found.area_px - known.area_px)).toBeLessThanOrEqual(known.area_px * ROUNDED);
     expect(Math.abs(found.diameter_px - known.diameter_px)).toBeLessThanOrEqual(known.exact ? 1e-9 : 3);

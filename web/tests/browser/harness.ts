@@ -1,6 +1,6 @@
 /** What every browser test needs: a server, Chromium, the page when it is ready, and what it found. */
 import { type ChildProcess, spawn } from "node:child_process";
-import { mkdirSync } from "node:fs";
+import { mkdirSync, readFileSync } from "node:fs";
 import { join, resolve } from "node:path";
 import { createInterface } from "node:readline";
 import type { Browser, BrowserContext, BrowserContextOptions, Page } from "playwright-core";
@@ -20,6 +20,21 @@ export interface Server {
 
 /** What the page says of its last image, and its probability. */
 export type Found = Report & { probability: Float32Array };
+
+/** What Python finds in a file. */
+export interface Case
+  extends Pick<Found, "model" | "width" | "height" | "threshold" | "area_px" | "diameter_px" | "expected_dice"> {
+  file: string;
+  /** Whether a browser decodes the very pixels. */
+  exact: boolean;
+}
+
+/** The cases of a list, cases.json or dicoms.json, that was drawn into a folder. */
+export const cases = (folder: string, list: string): Case[] => JSON.parse(readFileSync(join(folder, list), "utf8"));
+
+/** The probability that Python finds in a file. */
+export const expected = (folder: string, file: string): Float32Array =>
+  new Float32Array(new Uint8Array(readFileSync(join(folder, `${file}.f32`))).buffer);
 
 async function started(command: ChildProcess, address: RegExp): Promise<Server> {
   const stop = (): void => void command.kill();
@@ -82,15 +97,21 @@ export async function segment(
   return last(page);
 }
 
-/** What the page found last; the probability as base64 on its way out of the browser. */
+/** What the page found last. */
 export async function last(page: Page): Promise<Found> {
-  const { probability, ...rest } = await page.evaluate(async () => {
-    const bytes = new Uint8Array((await window.lvunet.probability()).buffer);
-    const pieces = [];
-    for (let at = 0; at < bytes.length; at += 32_768)
-      pieces.push(String.fromCharCode(...bytes.subarray(at, at + 32_768)));
-    return { ...(window.lvunet.last as Report), probability: btoa(pieces.join("")) };
-  });
+  return unpacked(await page.evaluate(packed));
+}
+
+/** In the page: what it found last, the probability as base64 on its way out of the browser. */
+export async function packed(): Promise<Report & { probability: string }> {
+  const bytes = new Uint8Array((await window.lvunet.probability()).buffer);
+  const pieces = [];
+  for (let at = 0; at < bytes.length; at += 32_768)
+    pieces.push(String.fromCharCode(...bytes.subarray(at, at + 32_768)));
+  return { ...(window.lvunet.last as Report), probability: btoa(pieces.join("")) };
+}
+
+export function unpacked({ probability, ...rest }: Awaited<ReturnType<typeof packed>>): Found {
   const bytes = new Uint8Array(Buffer.from(probability, "base64"));
   return { ...rest, probability: new Float32Array(bytes.buffer) };
 }

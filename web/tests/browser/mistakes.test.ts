@@ -99,6 +99,17 @@ describe("without", () => {
     expect(await page.getAttribute("html", "data-engine")).toBe("failed");
   });
 
+  test.each([
+    [2, "ready"],
+    [3, "failed"],
+  ])("the file of its worker the first %i times the page is %s", async (times, state) => {
+    let missed = 0;
+    const page = await answer("segment.worker", (route) => (missed++ < times ? route.abort() : route.continue()));
+    await page.waitForSelector(`html[data-engine=${state}]`);
+    if (state === "failed") expect(await complaint(page)).toMatch(/could not be loaded/);
+    else expect((await segment(page, good)).area_px).toBeGreaterThan(0);
+  });
+
   test("a sound model the page says so, and another model still works", async () => {
     const page = await answer("polyp.onnx", async (route) => {
       const body = await (await route.fetch()).body();
