@@ -231,7 +231,9 @@ def test_a_split_table_is_taken_by_train_and_evaluate_and_seen_images_are_named(
     table, run = tmp_path / "split.csv", tmp_path / "run"
     assert lvunet("data", "split", phantoms, "-o", table, "--seed", 4)[0] == 0
     flags = ("--dataset", table, "--out", run, "--weights", "none", "--size", 64, "--epochs", 1, "--batch-size", 3)
-    assert lvunet("train", "--data", phantoms, *flags)[0] == 0
+    code, said, _ = lvunet("train", "--data", phantoms, *flags)
+    assert code == 0
+    assert "Epoch 1 of 1" in said
     code, _, complaint = lvunet("evaluate", run / "best.safetensors", "--data", phantoms)
     assert code == 0
     assert "seen in training" not in complaint

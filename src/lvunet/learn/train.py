@@ -115,11 +115,14 @@ def export(run: Run, config: TrainConfig) -> Path:
 
 
 class Bar(RichProgressBar):
-    """Lightning's, without the version number of a logger."""
+    """Lightning's, without the version number of a logger, and with epochs counted as people do."""
 
     def get_metrics(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> Any:
         """Return what stands beside the bar."""
         return {name: value for name, value in super().get_metrics(trainer, pl_module).items() if name != "v_num"}
+
+    def _get_train_description(self, current_epoch: int) -> str:
+        return f"Epoch {current_epoch + 1} of {self.trainer.max_epochs}"  # Lightning's last of 40 is "Epoch 39/39"
 
 
 @contextmanager
