@@ -42,6 +42,7 @@ format: .venv/installed
 	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "lvunet needs Python 3.11 or newer: make PYTHON=python3.12")'
 	$(PYTHON) -m venv .venv
 	$(BIN)/python -m pip install --quiet --upgrade pip
+	@echo 'installing PyTorch and the rest into .venv: several GB, some minutes'
 	$(BIN)/python -m pip install --quiet --editable ".[dev]"
 	touch $@
 

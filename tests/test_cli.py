@@ -167,6 +167,8 @@ def test_data_commands_list_check_and_split(lvunet: Lvunet, phantoms: Path, tmp_
     assert lvunet("data", "check", phantoms, "--json", tmp_path / "check.json")[0] == 0
     assert json.loads((tmp_path / "check.json").read_text(encoding="utf-8"))
     assert lvunet("data", "split", phantoms, "-o", tmp_path / "split.csv")[0] == 0
+    assert lvunet("data", "split", phantoms, "-o", tmp_path / "split.csv")[0] == 0  # the same one
+    assert "holds another split" in lvunet("data", "split", phantoms, "-o", tmp_path / "split.csv", "--seed", 1)[2]
     assert len((tmp_path / "split.csv").read_text(encoding="utf-8").splitlines()) == 13
 
 

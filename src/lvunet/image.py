@@ -6,6 +6,7 @@ from contextlib import contextmanager, nullcontext
 from glob import glob
 from io import BytesIO
 from pathlib import Path
+from tempfile import TemporaryFile
 from typing import Any
 
 import numpy as np
@@ -175,6 +176,16 @@ def atomic_write(path: str | Path) -> Iterator[Path]:
     finally:
         if partial.is_file():
             partial.unlink()
+
+
+def demand_writable(path: Path) -> None:
+    """Raise `OutputError` unless a file can be made beside `path`: to be known before hours of work. Makes folders."""
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with TemporaryFile(dir=path.parent):
+            pass
+    except OSError as error:
+        raise OutputError(f"cannot write {path}: {error.strerror or error}. Choose another output.") from error
 
 
 def find_images(sources: Iterable[str | Path]) -> list[Path]:

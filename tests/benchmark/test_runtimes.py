@@ -235,6 +235,8 @@ def test_the_command_writes_table_plot_and_record(lvunet: Lvunet, tmp_path: Path
         (["--runtimes", "onnx", "--networks", "lv-unit"], "no network 'lv-unit'. Did you mean 'lv-unet'?"),
         (["--runtimes", "onnx", "--threads", 1_000], "threads = 1000: this process may use"),
         (["--threads", 1_000], "threads = 1000: this process may use"),
+        (["--runtimes", "pytorch", "--json", f"{__file__}/speed.json"], "cannot write"),
+        (["--runtimes", "pytorch", "--plot", f"{__file__}/speed.svg"], "cannot write"),
     ],
 )
 def test_a_mistake_is_answered_before_anything_is_measured(

@@ -225,12 +225,15 @@ def test_five_independent_samples_can_be_split_and_four_cannot(tmp_path: Path) -
 
 def test_the_patients_of_a_table_stay_whole_and_a_mistake_in_it_is_named(tmp_path: Path) -> None:
     samples, table = noise_samples(tmp_path, 20), tmp_path / "patients.csv"
-    table.write_text("id,group\n" + "".join(f"{index:02},patient {index // 4}\n" for index in range(19)))
+    table.write_text("id,group\n" + "".join(f"{index:02},patient {index // 4}\n" for index in range(20)))
     patients = with_groups(samples, table)
-    assert [sample.group for sample in patients[-5:]] == ["patient 3", *["patient 4"] * 3, ""]
+    assert [sample.group for sample in patients[-5:]] == ["patient 3", *["patient 4"] * 4]
     part = split_samples(patients).parts()
-    assert all(len({part[f"{index:02}"] for index in range(first, first + 4)}) == 1 for first in (0, 4, 8, 12))
+    assert all(len({part[f"{index:02}"] for index in range(first, first + 4)}) == 1 for first in (0, 4, 8, 12, 16))
     assert any(len({split_samples(samples).parts()[f"{index:02}"] for index in range(k, k + 4)}) > 1 for k in (0, 4))
+    table.write_text("id,group\n00,a\n01,\n")
+    with pytest.raises(ConfigError, match=r"19 of 20 images have no group, such as 01\. Give each one"):
+        with_groups(samples, table)
     table.write_text("id,group\n00.png,a\n")
     with pytest.raises(
         ConfigError, match=r"no image has the id '00\.png'\. An id is the file's name without its suffix"

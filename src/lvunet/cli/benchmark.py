@@ -47,11 +47,14 @@ def benchmark(
     """
     from lvunet.benchmark.speeds import Workload
     from lvunet.evaluate.evidence import write_json
+    from lvunet.image import demand_writable
 
     workload = Workload(batch, size, threads)
     workload.demand(rounds)
     if not runtimes and (networks, batch, size, plot) != (("lv-unet",), 1, 256, None):
         raise ConfigError("--networks, --batch, --size and --plot compare runtimes: name some, such as --runtimes all.")
+    for place in filter(None, (json_file, plot)):
+        demand_writable(place)
     if runtimes:
         table, record = _in_runtimes(model, runtimes, networks, workload, rounds=rounds, plot=plot)
     else:

@@ -1,11 +1,13 @@
 """`lvunet data`: list the public sets, check a folder, split it, pack folders for another machine."""
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Annotated
 
 from cyclopts import App, Parameter
 from cyclopts.validators import Number
 
+from lvunet.errors import ConfigError
 from lvunet.screen import progress, say, show
 
 app = App(name="data", help="Know the data: list the public sets, check a folder, split it, pack it.")
@@ -71,11 +73,13 @@ def split(folder: Path, /, *, output: Output, groups: Path | None = None, seed: 
         output: The CSV to write; `lvunet train --dataset FILE.csv` takes it.
         groups: A CSV with the columns id and group, such as the patient. Images that show one scene are found anyway.
     """
-    from lvunet.data.manifest import split_samples, with_groups, write_splits
+    from lvunet.data.manifest import read_splits, split_samples, with_groups, write_splits
     from lvunet.data.registry import find_samples
 
     samples = find_samples(folder)
     made = split_samples(with_groups(samples, groups) if groups else samples, seed)
+    if output.exists() and read_splits(output) != [replace(made, dataset=output.stem)]:
+        raise ConfigError(f"{output} holds another split: give another -o, or delete it.")
     write_splits(output, [made])
     say(f"{len(made.train)} train, {len(made.val)} val, {len(made.test)} test: {output}")
 

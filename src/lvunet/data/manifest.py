@@ -192,7 +192,7 @@ def split_samples(samples: Sequence[Sample], seed: int = 0) -> Split:
 def with_groups(samples: Sequence[Sample], path: Path) -> list[Sample]:
     """Return samples with the groups, such as patients, of a table with the columns id and group.
 
-    An id that is not in it stands alone. Raises `ConfigError` if it is no such table, or has an id that no sample has.
+    Raises `ConfigError` if it is no such table, has an id that no sample has, or lacks one.
     """
     try:
         with path.open(encoding="utf-8-sig", newline="") as file:
@@ -201,7 +201,12 @@ def with_groups(samples: Sequence[Sample], path: Path) -> list[Sample]:
         raise ConfigError(f"{path} is no table with the columns id and group: {error}.") from error
     if strange := groups.keys() - {sample.id for sample in samples}:
         raise ConfigError(f"{path}: no image has the id {min(strange)!r}. An id is the file's name without its suffix.")
-    return [replace(sample, group=groups.get(sample.id, sample.group)) for sample in samples]
+    if lacking := [sample.id for sample in samples if not groups.get(sample.id)]:
+        raise ConfigError(
+            f"{path}: {len(lacking)} of {len(samples)} images have no group, such as {lacking[0]}. "
+            "Give each one, of its own where it stands alone."
+        )
+    return [replace(sample, group=groups[sample.id]) for sample in samples]
 
 
 def find_groups(

@@ -250,7 +250,7 @@ def _layout(root: Path) -> tuple[list[Path], list[Path], Path]:
     if len(found) > 1:
         raise InputError(f"{root} holds {len(found)} sets ({', '.join(place.name for *_, place in found)}): name one.")
     if not root.is_dir():
-        raise EmptyInput(f"no folder {root}.")
+        raise EmptyInput(f"no folder {root}. Give --data: a folder with images/ and masks/.")
     if not found:
         raise EmptyInput(f"no images in {root}: put them in images/ and their masks, of the same names, in masks/.")
     return found[0]
