@@ -16,7 +16,8 @@ TEXT = (
     "How fast is the deployed network, from squares of uint8 to their probability, in each runtime? *authors* is the "
     "form that the paper's authors deploy, whose backbone keeps its batch norms, in eager PyTorch. The floor is the "
     "time that the multiply-adds take at the peak of a float32 matrix product on this machine, measured in the same "
-    "run; fewer bits, and Winograd's way of a dense 3x3 convolution in the peers, take less. *onnx* resizes by itself, "
+    "run; fewer bits, Winograd's way of a dense 3x3 convolution, and oneDNN's convolutions, which on this processor do "
+    "twice as much a second as that product, take less. *onnx* resizes by itself, "
     "the others do not; *onnx* and *ncnn* take the images of a batch one by one. *compile* is `torch.compile`, *torch* "
     "an exported program of PyTorch. A candidate of float32 that is further than 1e-4 from PyTorch is not measured."
 )
