@@ -120,8 +120,8 @@ def test_evaluate_prints_intervals_and_writes_a_report(
     assert "95 % interval" in said
     scores = json.loads((tmp_path / "scores.json").read_text(encoding="utf-8"))
     assert scores["n"] == 12
-    assert (tmp_path / "scores.md").exists()
-    assert "<html" in (tmp_path / "report.html").read_text(encoding="utf-8")
+    for name in ("scores.md", "report.html"):
+        assert "lvunet against lvunet" in (tmp_path / name).read_text(encoding="utf-8")
 
 
 def test_evaluate_all_scores_each_run_once_and_names_what_it_leaves_out(

@@ -104,7 +104,8 @@ def _evaluate_one(
     for case in scores.unscored:
         complain(case.reason if case.id in case.reason else f"{case.id}: {case.reason}")
     if output:
-        say(f"report: {publish(output, evaluation, tables, report.pictured(evaluation, segmenter, samples))}")
+        page = report.pictured(evaluation, segmenter, samples, others)
+        say(f"report: {publish(output, evaluation, tables, page)}")
     return int(bool(scores.unscored))
 
 

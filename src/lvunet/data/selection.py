@@ -121,8 +121,9 @@ def unseen(training: Mapping[str, Any], samples: Sequence[Sample]) -> tuple[list
     seen = seen_in_training(training, samples)
     if len(seen) > MOST_SEEN * len(samples):
         raise ConfigError(
-            f"{len(seen)} of the {len(samples)} test images, such as {seen[0]}, were seen in training: "
-            "this is no test. Score under the split that it was trained under, or every image all the same: --part all."
+            f"{len(seen)} of the {len(samples)} test images, such as {seen[0]}, were seen in training, its own or that "
+            "of a model that it went on from: this is no test. Score under the split of that training, or every image "
+            "all the same: --part all."
         )
     return [sample for sample in samples if sample.id not in set(seen)], seen
 

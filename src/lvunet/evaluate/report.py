@@ -84,15 +84,17 @@ def evaluation_page(evaluation: Evaluation, more: Sequence[Block] = ()) -> Page:
     )
 
 
-def pictured(evaluation: Evaluation, segmenter: Segmenter, cases: Sequence[Case]) -> Page:
+def pictured(evaluation: Evaluation, segmenter: Segmenter, cases: Sequence[Case], others: Scores | None = None) -> Page:
     """Return the page of an evaluation with its worst and its median cases, which the model segments anew.
 
-    For a model that was calibrated, it also says whether the model knows when it is wrong.
+    It is held against a second model where there are `others`. For a model that was calibrated, it also says whether
+    the model knows when it is wrong.
     """
     scored = {image.id for image in evaluation.scores.images}
     calibrated = bool(segmenter.card.quality)
     trust = [when_not_to_trust(judge(segmenter, [case for case in cases if case.id in scored]))] if calibrated else []
-    return evaluation_page(evaluation, (*trust, *galleries(segmenter, cases, evaluation.scores)))
+    compared = [comparison(evaluation.scores, others)] if others else []
+    return evaluation_page(evaluation, (*compared, *trust, *galleries(segmenter, cases, evaluation.scores)))
 
 
 def headline(evaluation: Evaluation) -> Facts:
