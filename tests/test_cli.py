@@ -257,7 +257,10 @@ def test_a_split_table_is_taken_by_train_and_evaluate_and_seen_images_are_named(
         (["segment", "a.png", "-m", "kvasir-seg", "-o", "x", "--workers", "-3"], "--workers -3: give at least 1"),
         (["benchmark", "--threads", "0"], "threads = 0: give at least 1"),
         (["export", "kvasir-sog", "-o", "x.onnx"], "Did you mean 'kvasir-seg'?"),
-        (["segment", "a.png", "-o", "x"], "--model"),
+        (
+            ["segment", "a.png"],
+            "--model (-m) is missing: a model of the package, or a file. There is: breast-ultrasound, ",
+        ),
     ],
 )
 def test_a_mistake_in_a_value_is_answered_in_one_sentence(lvunet: Lvunet, arguments: list[str], answer: str) -> None:

@@ -6,7 +6,7 @@ from typing import Annotated
 
 from cyclopts import Parameter
 
-from lvunet.errors import ConfigError
+from lvunet.errors import ConfigError, did_you_mean
 from lvunet.screen import complain, progress, say
 
 SEGMENTED = Path("segmented")  # not "masks": data sets keep their truth in that
@@ -14,7 +14,7 @@ SEGMENTED = Path("segmented")  # not "masks": data sets keep their truth in that
 
 def segment(
     *inputs: Annotated[str, Parameter(allow_leading_hyphen=True)],
-    model: Annotated[str, Parameter(name=["--model", "-m"])],
+    model: Annotated[str, Parameter(name=["--model", "-m"], show_default=False)] = "",
     output: Annotated[Path, Parameter(name=["--output", "-o"], allow_leading_hyphen=True)] = SEGMENTED,
     overlays: bool = False,
     workers: int | None = None,
@@ -23,7 +23,7 @@ def segment(
 
     Args:
         inputs: Images, folders (searched through), globs; one video or camera (/dev/video0); - reads standard input.
-        model: A model of the zoo by name, an exported .onnx, or a trained .safetensors.
+        model: A model of the zoo by name (`lvunet weights list`), an exported .onnx, or a trained .safetensors.
         output: Folder for the masks (PNG, at the size of their images) and areas.csv; - writes to standard output.
             Of a video also a video (.mp4, .mov, .mkv) with the outline drawn in; its areas go beside it.
         overlays: Also write pictures, or of a video one, with the outline drawn in.
@@ -33,7 +33,10 @@ def segment(
     from lvunet.image import find_images
     from lvunet.runtime.batch import segment_files
     from lvunet.runtime.segmenter import load
+    from lvunet.runtime.zoo import bundled
 
+    if not model:
+        raise ConfigError("--model (-m) is missing: a model of the package, or a file." + did_you_mean("", bundled()))
     if inputs == ("-",):
         return _segment_stdin(model, output)
     if mistyped := next((name for name in inputs if name.startswith("--")), None):
