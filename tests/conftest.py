@@ -1,6 +1,7 @@
 """Fixtures that every folder of tests shares."""
 
 import os
+import signal
 from collections.abc import Callable
 from functools import cache
 from pathlib import Path
@@ -14,6 +15,8 @@ from lvunet.model import save_checkpoint
 from models import card_of, picture, trained_model
 
 SHARED = Path(os.environ.get("LVUNET_SHARED", Path(__file__).parents[1].parent / "shared"))
+
+signal.signal(signal.SIGINT, signal.default_int_handler)  # behind `nohup` it is ignored, also by what tests start
 
 
 @pytest.fixture(scope="session")
