@@ -1,5 +1,6 @@
 """The runtime as a user installs it: a new virtual environment, the base dependencies, no torch."""
 
+import json
 import subprocess
 import sys
 from pathlib import Path
@@ -60,3 +61,15 @@ def test_a_model_segments_in_an_environment_without_torch(installed: Path, artef
         refused = subprocess.run([lvunet, *command], capture_output=True, text=True, check=False)
         assert refused.returncode == 2
         assert f"pip install 'lvunet[{extra}]'" in refused.stderr
+
+
+@pytest.mark.slow
+def test_everything_installs_together_and_pip_finds_out_how(tmp_path: Path) -> None:
+    report = tmp_path / "report.json"
+    extras = f"{ROOT}[targets,peers,video]"
+    run(
+        sys.executable, "-m", "pip", "install", "--dry-run", "--ignore-installed", "--quiet", "--report", report, extras
+    )
+    chosen = {each["metadata"]["name"].lower() for each in json.loads(report.read_text(encoding="utf-8"))["install"]}
+    needed = {"torch", "onnxruntime", "openvino", "nncf", "executorch", "torchao", "litert-torch", "coremltools", "av"}
+    assert chosen >= needed | {"ai-edge-litert", "ai-edge-quantizer", "ncnn", "pnnx", "monai"}
