@@ -66,7 +66,8 @@ def against_preset(records: Sequence[Record]) -> str:
         "differs",
     )
     title = (
-        "**Our recipe ([`configs/`](configs)) against the preset `paper`**, same split, images seen, seeds; mean Dice"
+        "**Our recipe ([`configs/`](configs)) against the preset `paper`**, which sees 256 px; same split, number of "
+        "images seen, and seeds; mean Dice"
     )
     return f"{title}\n\n{Table('', head, tuple(rows)).markdown()}\n{origin(*shown)}"
 
