@@ -12,7 +12,6 @@ from results.section import origin
 
 from lvunet.evaluate.intervals import mean_interval
 from lvunet.evaluate.page import Table
-from lvunet.learn.config import TrainConfig
 
 ROOT = Path(__file__).parents[1]
 PAGES = ("README.md", "docs/results.md")
@@ -73,35 +72,6 @@ def test_accuracy_is_the_standings_and_the_paired_difference(shown: Shown) -> No
     standings, differences = shown(records)
     assert standings.rows[0][:7] == ("kvasir-seg, paper-0", "ours", "0", "40", "2", "0.900 (0.890 to 0.910)", "-0.015")
     assert differences.rows[0][-2:] == ("+0.1000 (0.1000 to 0.1000)", "yes")
-
-
-def trained(label: str, seed: int, dice: float, **taught: Any) -> dict[str, Any]:
-    """A record of a training on ISIC 2016, whose two images have that Dice."""
-    run = {"recipe": label, "seed": seed, "epochs": 40, "images_seen": 23_960, "dataset": "isic2016"}
-    where = {"split": "paper-0 test", "model": label, "training": {"config": {"dataset": "isic2016", **taught}}}
-    images = [{"id": key, "group": "", "dice": dice} for key in "ab"]
-    return {**run, **where, "images": images, "metrics": {"dice": interval(dice, dice, dice, n=2, clusters=2)}} | MADE
-
-
-def test_the_front_page_pools_the_seeds_of_the_recipe_in_configs_and_leaves_all_others_out() -> None:
-    ours = TrainConfig.read(readme.CONFIGS / "isic2016.toml").model_dump(mode="json")
-    taught = {key: ours[key] for key in ("recipe", "augment", "size", "loss")}
-    records = [trained("ours", 0, 0.92, **taught), trained("ours", 1, 0.94, **taught)]
-    records += [trained("paper", seed, 0.9, recipe="paper") for seed in (0, 1)]
-    records.append(trained("ours-size", 0, 0.5, **{**taught, "size": 384}))
-    (row,) = [line for line in readme.against_preset(records).splitlines() if line.startswith("| isic2016")]
-    cells = [cell.strip() for cell in row.strip("|").split("|")]
-    assert cells[1:6] == ["40", "2", "4 in 2", "0.930", "0.900"]
-    assert cells[6:] == ["+0.0300 (0.0300 to 0.0300)", "yes"]
-
-
-def test_the_nearest_peer_is_the_fastest_of_the_others_in_any_run() -> None:
-    runs = [{"a": 0.5, "lv-unet": 1.0, "b": 0.25}, {"lv-unet": 1.0, "c": 0.8}]
-    records = [
-        {"latencies": [{"name": f"{name} in onnx", "times_as_fast": fast} for name, fast in run.items()]}
-        for run in runs
-    ]
-    assert readme.nearest_peers(records) == {"onnx": "1.25 (c)"}
 
 
 def test_an_experiment_stands_with_its_change_its_difference_and_whether_that_excludes_0(shown: Shown) -> None:
