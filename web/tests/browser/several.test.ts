@@ -81,10 +81,14 @@ test("a file that takes its time is named while it is read", async () => {
     Object.assign(window, { said });
     const busy = document.getElementById("busy") as HTMLElement;
     new MutationObserver(() => said.push(busy.textContent ?? "")).observe(busy, { childList: true });
+    const post = Worker.prototype.postMessage;
+    Worker.prototype.postMessage = function (...message: Parameters<typeof post>) {
+      setTimeout(() => post.apply(this, message), 1000); // a reader slow on any machine
+    } as typeof post;
   });
-  await segment(page, drawn("large.png"));
+  await segment(page, drawn("polyp.png"));
   expect(await page.evaluate(() => (window as unknown as { said: string[] }).said)).toEqual([
-    "Reading large.png",
+    "Reading polyp.png",
     "Outlining",
     "",
   ]);
