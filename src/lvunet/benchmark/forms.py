@@ -15,8 +15,9 @@ from lvunet.data.selection import pictures
 from lvunet.evaluate.latency import Latency, measure, torch_threads
 from lvunet.evaluate.report import Form
 from lvunet.export.onnx import export_onnx
+from lvunet.export.restore import initial
 from lvunet.fold import fold
-from lvunet.model import LVUNet, PixelsToProbability, load_checkpoint
+from lvunet.model import LVUNet, PixelsToProbability
 from lvunet.runtime.onnx_backend import OnnxSegmenter
 
 TRAINED, FOLDED = "trained form, PyTorch", "folded, PyTorch"
@@ -102,14 +103,14 @@ def _call(network: nn.Module, batch: torch.Tensor) -> Callable[[], object]:
     return call
 
 
-def measure_forms(checkpoint: Path | None, threads: int = 1, rounds: int = 30) -> FormCosts:
-    """Compare the forms of a checkpoint, or of a new network, exported for the purpose to a temporary file."""
-    if checkpoint:
-        model, card = load_checkpoint(checkpoint)
+def measure_forms(model: str | Path | None, threads: int = 1, rounds: int = 30) -> FormCosts:
+    """Compare the forms of a model, or of a new network, exported for the purpose to a temporary file."""
+    if model:
+        network, card = initial(model)
     else:
-        model, card = LVUNet().eval(), Card()
-        model.set_slope(1)
+        network, card = LVUNet().eval(), Card()
+        network.set_slope(1)
     with TemporaryDirectory() as folder:
         artefact = Path(folder) / "model.onnx"
-        export_onnx(model, card, artefact, pictures(None, card.in_channels))
-        return compare_forms(model, card, artefact, threads, rounds)
+        export_onnx(network, card, artefact, pictures(None, card.in_channels))
+        return compare_forms(network, card, artefact, threads, rounds)

@@ -24,9 +24,10 @@ from lvunet.evaluate.latency import measure, torch_threads
 from lvunet.export.deployed import Deployed, graph
 from lvunet.export.parity import FOLDED_TO_ARTEFACT
 from lvunet.export.quantize import REDUCED
+from lvunet.export.restore import initial
 from lvunet.export.targets import TARGETS, Precision, Target, absent
 from lvunet.fold import fold
-from lvunet.model import LVUNet, load_checkpoint
+from lvunet.model import LVUNet
 
 ALL = "all"
 AUTHORS = "authors"  # their deployed form, in PyTorch
@@ -86,15 +87,15 @@ def installed(names: Iterable[str]) -> tuple[str, ...]:
     return there if ALL in (chosen := tuple(dict.fromkeys(names))) else chosen
 
 
-def ready(names: Iterable[str], checkpoint: Path | None = None) -> dict[str, nn.Module]:
+def ready(names: Iterable[str], model: str | Path | None = None) -> dict[str, nn.Module]:
     """Return networks by name, ready to deploy: LV-UNet folded, the peers as they are; or for `all`, all of them.
 
-    They are new, since trained ones are as fast, but for an LV-UNet out of a `checkpoint`.
+    They are new, since trained ones are as fast, but for the LV-UNet of a `model`, as `lvunet.export.restore` takes it.
     """
     torch.manual_seed(0)
     chosen = tuple(names)
     every = (LVUNET, *PEERS) if ALL in chosen else chosen
-    return {name: fold(_trained(checkpoint)) if name == LVUNET else build(name).eval() for name in every}
+    return {name: fold(_trained(model)) if name == LVUNET else build(name).eval() for name in every}
 
 
 def authors_form() -> nn.Module:
@@ -105,9 +106,9 @@ def authors_form() -> nn.Module:
     return network
 
 
-def _trained(checkpoint: Path | None) -> LVUNet:
-    if checkpoint:
-        return load_checkpoint(checkpoint)[0]
+def _trained(model: str | Path | None) -> LVUNet:
+    if model:
+        return initial(model)[0]
     network = LVUNet().eval()
     network.set_slope(1)
     return network

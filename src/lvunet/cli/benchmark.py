@@ -17,7 +17,7 @@ Many = Parameter(consume_multiple=True)
 
 
 def benchmark(
-    model: Path | None = None,
+    model: str | None = None,
     /,
     *,
     runtimes: Annotated[tuple[str, ...], Many] = (),
@@ -35,7 +35,8 @@ def benchmark(
     probability, and how far that is from the machine's peak. Converters need up to a minute for a network.
 
     Args:
-        model: The .safetensors of a training run; default: a new network, whose speed is the same.
+        model: A trained .safetensors, an exported .onnx, or a model of the zoo by name; default: a new network, whose
+            speed is the same.
         runtimes: pytorch, onnx, openvino, ... or all that are installed; the first is the baseline.
         networks: lv-unet, or peers by their names, or all.
         batch: Images a call; onnx and ncnn take them one by one.
@@ -68,7 +69,7 @@ def benchmark(
 
 
 def _in_runtimes(
-    model: Path | None,
+    model: str | None,
     runtimes: Sequence[str],
     networks: Sequence[str],
     workload: "Workload",
@@ -91,7 +92,7 @@ def _in_runtimes(
     return speeds.table(), speeds.record(provenance())
 
 
-def _in_forms(model: Path | None, threads: int, rounds: int) -> tuple["Table", dict[str, Any]]:
+def _in_forms(model: str | None, threads: int, rounds: int) -> tuple["Table", dict[str, Any]]:
     from lvunet.benchmark.forms import measure_forms
     from lvunet.evaluate.latency import record
     from lvunet.evaluate.provenance import provenance
