@@ -114,5 +114,5 @@ def test_init_ends_deep_training_and_the_word_none_is_no_init() -> None:
 
 
 def test_a_peer_goes_on_from_no_model_of_ours() -> None:
-    with pytest.raises(ConfigError, match="init and teacher are for lv-unet, not for monai-unet"):
+    with pytest.raises(ConfigError, match="init, teacher and deep_supervision are for lv-unet, not for monai-unet"):
         TrainConfig.read(None, {"init": "polyp", "network": "monai-unet"})

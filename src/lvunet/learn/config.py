@@ -45,6 +45,7 @@ class TrainConfig(BaseModel):
     loss: Literal["paper", "batch", "paper+batch", "structure"] = Field(
         "paper", description="0.5 BCE + Dice of an image, of the batch, or of both; or PraNet's, weighted at outlines"
     )
+    deep_supervision: float = Field(0.0, ge=0, description="weight of the loss of the decoder's stages; 0 is off")
     teacher: tuple[Path, ...] = Field(
         (), description="trained LV-UNets whose mean probability is learnt (distillation)"
     )
@@ -82,8 +83,10 @@ class TrainConfig(BaseModel):
     def _keys_fit_together(self) -> Self:
         if self.epochs % self.validate_every:
             raise ValueError(f"epochs ({self.epochs}) must be a multiple of validate_every ({self.validate_every})")
-        if self.network != "lv-unet" and (self.init or self.teacher):
-            raise ValueError(f"init and teacher are for lv-unet, not for {self.network}")
+        if self.network != "lv-unet" and (self.init or self.teacher or self.deep_supervision):
+            raise ValueError(f"init, teacher and deep_supervision are for lv-unet, not for {self.network}")
+        if self.cuda_graphs and self.deep_supervision:
+            raise ValueError("a CUDA graph hides the decoder's stages: deep_supervision or cuda_graphs, not both")
         return self
 
     @property

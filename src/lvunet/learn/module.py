@@ -18,6 +18,7 @@ from lvunet.evaluate.metrics import dice
 from lvunet.learn.config import BEST, TrainConfig
 from lvunet.learn.loss import imitation, loss_of
 from lvunet.learn.schedule import learning_rate, progress, slope
+from lvunet.learn.supervision import DeepSupervision
 from lvunet.model import LVUNet, PixelsToProbability, load_checkpoint, save_checkpoint
 
 LOG_COLUMNS = ("epoch", "train_loss", "val_dice", "slope", "learning_rate", "seconds")
@@ -33,6 +34,9 @@ class DeepTraining(pl.LightningModule):
         self.model = PixelsToProbability(network, card.mean, card.std)
         self.loss = loss_of(config.loss, card.classes)
         self.card, self.config = card, config
+        self.supervision = None
+        if config.deep_supervision and isinstance(network, LVUNet):
+            self.supervision = DeepSupervision(network, self.loss)
         self._teachers = [_teacher(path, card) for path in config.teacher]  # a list hides them from checkpoints
 
     def training_step(self, batch: Batch) -> Tensor:
@@ -40,6 +44,8 @@ class DeepTraining(pl.LightningModule):
         pixels, target = channels_last(batch[0]), batch[1]
         logits = self.model.logits(pixels)
         loss: Tensor = self.loss(logits, target)
+        if self.supervision:
+            loss = loss + self.config.deep_supervision * self.supervision(target)
         if self._teachers:
             with torch.no_grad():
                 probability = torch.stack([teacher(pixels) for teacher in self._teachers]).mean(0)
@@ -97,9 +103,7 @@ class DeepTraining(pl.LightningModule):
         config = self.config
         make = torch.optim.Adam if config.optimizer == "adam" else torch.optim.AdamW
         fused = next(self.network.parameters()).is_cuda
-        optimizer = make(
-            self.network.parameters(), lr=config.learning_rate, weight_decay=config.weight_decay, fused=fused
-        )
+        optimizer = make(self.parameters(), lr=config.learning_rate, weight_decay=config.weight_decay, fused=fused)
         steps = int(self.trainer.estimated_stepping_batches)
 
         def factor(step: int) -> float:

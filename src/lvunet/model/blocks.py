@@ -65,6 +65,7 @@ class FusibleBlock(nn.Module):
 
     def __init__(self, in_channels: int, out_channels: int, resize: nn.Module) -> None:
         super().__init__()
+        self.out_channels = out_channels
         self.pointwise: nn.Module = DeepPointwise(in_channels, out_channels)
         self.resize = resize
         self.series: nn.Module = DepthwiseMix(out_channels)
