@@ -60,6 +60,7 @@ class Purpose:
 ALWAYS_SOMETHING = "Every image of its training has something to outline: it may find something where there is nothing."
 STILLS = "Single images only: it was never tested on video."
 NO_KINDS = "It outlines; it does not tell one kind of lesion from another."
+ONE_HOSPITAL = "One hospital, still images chosen by hand, some with marks in them: expect less elsewhere."
 POLYPS = Purpose("polyps in colonoscopy frames", (ALWAYS_SOMETHING, STILLS, "Few hospitals: expect less elsewhere."))
 PURPOSES = {
     "kvasir-seg": POLYPS,
@@ -73,14 +74,7 @@ PURPOSES = {
             NO_KINDS,
         ),
     ),
-    "breast-ultrasound": Purpose(
-        "lesions in breast ultrasound images",
-        (
-            STILLS,
-            "One hospital, still images chosen by hand, some with marks in them: expect less elsewhere.",
-            NO_KINDS,
-        ),
-    ),
+    "breast-ultrasound": Purpose("lesions in breast ultrasound images", (STILLS, ONE_HOSPITAL, NO_KINDS)),
 }
 
 
@@ -128,15 +122,23 @@ def put(source: Path, name: str, target: Path) -> Card:
     Return its card. Raises `ArtefactError`.
     """
     model, card = onnx.load(source), load(source).card
-    card = replace(card, name=name, training=without_folders(card.training))
+    training = without_folders(card.training)
+    if before := training.get("before"):
+        before["name"] = in_the_zoo(before, target.parent)
+    card = replace(card, name=name, training=training)
     model.graph.name = name
     onnx.helper.set_model_props(model, {METADATA_KEY: card.to_json()})
     with atomic_write(target) as partial:
         write_onnx(model, partial)
-        size_bytes = partial.stat().st_size
-        if size_bytes >= MOST_BYTES:
+        if (size_bytes := partial.stat().st_size) >= MOST_BYTES:
             raise ArtefactError(f"{source} has {size_bytes:,} bytes; a model of the package has under {MOST_BYTES:,}.")
     return card
+
+
+def in_the_zoo(run: Record, zoo: Path) -> str:
+    """Return the name of the model of the zoo that a training made, or else its own."""
+    made = {str(load(zoo / f"{name}.onnx").card.training.get("calibration")): name for name in bundled(zoo)}
+    return made.get(str(run.get("calibration", run["name"])), str(run["name"]))
 
 
 def without_folders(training: Record) -> Record:
