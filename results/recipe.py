@@ -43,6 +43,8 @@ EXPERIMENTS: dict[str, dict[str, Any]] = {
     "structure loss": {"loss": "structure"},
     "Dice of the batch": {"loss": "batch"},
     "Dice of image and batch": {"loss": "paper+batch"},
+    "deep supervision 0.5": {"deep_supervision": 0.5},
+    "deep supervision 0.5, seed 1": {"deep_supervision": 0.5, "seed": 1},
     "AdamW 0.05, warm-up": {"optimizer": "adamw", "weight_decay": 0.05, "warmup": 0.05},
     "plain training, slope 0": {"deep": "none"},
     "slope 1 throughout": {"deep": "done"},

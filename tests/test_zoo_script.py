@@ -41,11 +41,11 @@ def test_a_model_put_into_the_package_changes_its_name_and_nothing_else(artefact
 
 
 def test_a_start_that_is_in_the_zoo_has_its_name_there() -> None:
-    calibration = load(zoo_script.ZOO / "kvasir-seg.onnx").card.training["calibration"]
+    calibration = load(ZOO / "kvasir-seg.onnx").card.training["calibration"]
     of_a_run = {"name": "kvasir-seg-paper-0", "calibration": calibration}
-    assert zoo_script.in_the_zoo(of_a_run, zoo_script.ZOO) == "kvasir-seg"
-    assert zoo_script.in_the_zoo(of_a_run | {"calibration": {"images": 2}}, zoo_script.ZOO) == "kvasir-seg-paper-0"
-    assert zoo_script.in_the_zoo({"name": "never calibrated"}, zoo_script.ZOO) == "never calibrated"
+    assert zoo_script.in_the_zoo(of_a_run, ZOO) == "kvasir-seg"
+    assert zoo_script.in_the_zoo(of_a_run | {"calibration": {"images": 2}}, ZOO) == "kvasir-seg-paper-0"
+    assert zoo_script.in_the_zoo({"name": "never calibrated"}, ZOO) == "never calibrated"
 
 
 def test_a_model_too_large_for_the_package_is_refused(artefact: Path, tmp_path: Path) -> None:
