@@ -22,6 +22,7 @@ from lvunet.errors import ConfigError, ExportError, MissingDependency
 from lvunet.evaluate.latency import Latency
 from lvunet.evaluate.provenance import machine, provenance
 from lvunet.export.targets import TARGETS, absent
+from lvunet.model import LVUNet, save_checkpoint
 
 Lvunet = Callable[..., tuple[int, str, str]]
 SMALL = Workload(batch=2, side=128)
@@ -51,7 +52,9 @@ def speeds(*latencies: Latency, failures: Mapping[str, str] | None = None) -> Sp
 
 
 def test_every_network_is_measured_in_every_runtime_and_the_first_is_the_baseline() -> None:
-    found = compare(ready(["lv-unet", "monai-unet"]), ["authors", "pytorch", "channels-last"], Card(), SMALL, rounds=1)
+    found = compare(
+        ready(["lv-unet", "monai-unet"])[0], ["authors", "pytorch", "channels-last"], Card(), SMALL, rounds=1
+    )
     assert [each.name for each in found.latencies] == [
         "lv-unet in authors",
         "lv-unet in pytorch",
@@ -68,7 +71,7 @@ def test_every_network_is_measured_in_every_runtime_and_the_first_is_the_baselin
 
 
 def test_the_authors_form_has_their_parameters_and_batch_norms() -> None:
-    network = authors_form()
+    network = authors_form(Card())
     moved = 32  # two biases that `fold` moves into the 1x1 behind them, and the authors leave
     assert sum(parameter.numel() for parameter in network.parameters()) == 513_585 - moved
     assert sum(isinstance(module, torch.nn.BatchNorm2d) for module in network.modules()) == 27
@@ -103,14 +106,14 @@ def test_all_means_what_is_installed() -> None:
 @pytest.mark.parametrize(("runtimes", "answer"), [(["onxx"], "Did you mean 'onnx'"), (["coreml"], "no runtime")])
 def test_an_unknown_runtime_is_refused(runtimes: list[str], answer: str) -> None:
     with pytest.raises(ConfigError, match=answer):
-        compare(ready(["lv-unet"]), runtimes, Card(), SMALL)
+        compare(ready(["lv-unet"])[0], runtimes, Card(), SMALL)
 
 
 @pytest.mark.parametrize("runtime", sorted(set(RUNTIMES) - set(installed(["all"]))))
 def test_a_runtime_that_is_not_installed_is_answered_with_the_command_that_installs_it(runtime: str) -> None:
     extra = TARGETS[runtime.partition("-")[0]].extra
     with pytest.raises(MissingDependency, match=rf"^{runtime} needs .*: pip install 'lvunet\[{extra}\]'.$"):
-        compare(ready(["lv-unet"]), [runtime], Card(), SMALL)
+        compare(ready(["lv-unet"])[0], [runtime], Card(), SMALL)
 
 
 @pytest.mark.parametrize(
@@ -143,12 +146,12 @@ def test_a_runtime_that_cannot_do_it_is_said_with_the_reason_and_the_others_go_o
 
 def test_the_authors_form_of_another_network_is_no_candidate() -> None:
     with pytest.raises(ExportError, match=r"none can do this: authors is a form of lv-unet only\.$"):
-        compare(ready(["monai-unet"]), [AUTHORS], Card(), SMALL, rounds=1)
+        compare(ready(["monai-unet"])[0], [AUTHORS], Card(), SMALL, rounds=1)
 
 
 def test_a_converter_that_fails_is_said_in_its_own_last_words() -> None:
     """This network's class is in no module that the converter's process could find."""
-    networks = {"branching": Branching().eval(), **ready(["lv-unet"])}
+    networks = {"branching": Branching().eval(), **ready(["lv-unet"])[0]}
     found = compare(networks, ["onnx"], Card(), SMALL, rounds=1)
     assert [each.name for each in found.latencies] == ["lv-unet in onnx"]
     assert "Error: " in found.failures["branching in onnx"]
@@ -194,7 +197,7 @@ def test_a_runtime_that_tunes_the_allocator_does_not_slow_pytorch_down() -> None
 )
 def test_every_runtime_that_is_installed_does_every_workload(workload: Workload) -> None:
     every = installed(["all"])
-    found = compare(ready(["lv-unet"]), every, Card(), workload, rounds=1)
+    found = compare(ready(["lv-unet"])[0], every, Card(), workload, rounds=1)
     assert found.failures == {}
     assert len(found.latencies) == len(every)
 
@@ -247,10 +250,22 @@ def test_a_mistake_is_answered_before_anything_is_measured(
     assert answer in " ".join(complaint.split())
 
 
+def test_a_model_is_measured_at_its_size_and_with_its_channels(lvunet: Lvunet, tmp_path: Path) -> None:
+    network = LVUNet(in_channels=1).eval()
+    network.set_slope(1)
+    save_checkpoint(tmp_path / "grey.safetensors", network, Card(in_channels=1, mean=(0.5,), std=(0.25,), size=128))
+    numbers = tmp_path / "numbers.json"
+    flags = ("--runtimes", "pytorch", "authors", "--rounds", 1, "--json", numbers)
+    assert lvunet("benchmark", tmp_path / "grey.safetensors", *flags)[0] == 0
+    record = json.loads(numbers.read_text(encoding="utf-8"))
+    assert record["workload"] == "batch 1, 128 x 128, 1 thread"
+    assert record["failures"] == {}
+
+
 def test_a_trained_network_is_measured_as_it_is(checkpoint: Path) -> None:
     image = torch.from_numpy(np.zeros((1, 3, 128, 128), np.float32))
     answers = []
     for model in (None, checkpoint, "polyp"):
         with torch.inference_mode():
-            answers.append(float(ready(["lv-unet"], model)["lv-unet"](image).mean()))
+            answers.append(float(ready(["lv-unet"], model)[0]["lv-unet"](image).mean()))
     assert len(set(answers)) == len(answers)

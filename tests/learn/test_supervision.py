@@ -50,13 +50,16 @@ def test_each_stage_is_held_against_the_mask_at_the_size_of_the_image() -> None:
     torch.testing.assert_close(supervision(target), torch.stack(expected).mean())
 
 
-def test_validation_leaves_nothing_behind_for_the_next_step() -> None:
+def test_a_step_learns_from_its_own_images_whatever_was_seen_before() -> None:
     network = LVUNet()
     supervision = DeepSupervision(network, loss_of("paper", 1))
     image, target = torch.rand(2, 3, 64, 64), torch.ones(2, 1, 64, 64)
-    network.eval()(image)
+    network.train()(torch.rand(1, 3, 160, 160))  # without its loss
     network.train()(image)
+    network.eval()(torch.rand(1, 3, 160, 160))
     assert supervision(target).isfinite()
+    with pytest.raises(KeyError):  # of no step
+        supervision(target)
 
 
 def test_a_cuda_graph_hides_the_stages() -> None:

@@ -87,31 +87,34 @@ def installed(names: Iterable[str]) -> tuple[str, ...]:
     return there if ALL in (chosen := tuple(dict.fromkeys(names))) else chosen
 
 
-def ready(names: Iterable[str], model: str | Path | None = None) -> dict[str, nn.Module]:
-    """Return networks by name, ready to deploy: LV-UNet folded, the peers as they are; or for `all`, all of them.
+def ready(names: Iterable[str], model: str | Path | None = None) -> tuple[dict[str, nn.Module], Card]:
+    """Return networks by name, ready to deploy, and what they take: LV-UNet folded, the peers as they are; or all.
 
     They are new, since trained ones are as fast, but for the LV-UNet of a `model`, as `lvunet.export.restore` takes it.
     """
     torch.manual_seed(0)
     chosen = tuple(names)
     every = (LVUNET, *PEERS) if ALL in chosen else chosen
-    return {name: fold(_trained(model)) if name == LVUNET else build(name).eval() for name in every}
+    ours, card = _trained(model)
+    peers = {name: build(name, card.classes, card.in_channels).eval() for name in every if name != LVUNET}
+    return {name: fold(ours) if name == LVUNET else peers[name] for name in every}, card
 
 
-def authors_form() -> nn.Module:
+def authors_form(card: Card) -> nn.Module:
     """Return a new LV-UNet as its authors deploy it: the fusible modules folded, the backbone's batch norms left."""
-    trained = _trained(None)
+    trained = LVUNet(card.classes, card.in_channels).eval()
+    trained.set_slope(1)
     network = cast(LVUNet, fold(trained))
     network.stem, network.groups = deepcopy(trained.stem), deepcopy(trained.groups)
     return network
 
 
-def _trained(model: str | Path | None) -> LVUNet:
+def _trained(model: str | Path | None) -> tuple[LVUNet, Card]:
     if model:
-        return initial(model)[0]
+        return initial(model)
     network = LVUNet().eval()
     network.set_slope(1)
-    return network
+    return network, Card()
 
 
 def _demand(runtimes: Sequence[str]) -> None:
@@ -148,7 +151,7 @@ def _candidate(network: nn.Module, runtime: str, card: Card, workload: Workload,
 def _prepared(deployed: Deployed, network: nn.Module, runtime: str, workload: Workload, folder: Path) -> Call:
     card, images = deployed.card, workload.images
     if runtime == AUTHORS:
-        return _eager(Deployed(authors_form(), card, workload.batch), workload)
+        return _eager(Deployed(authors_form(card), card, workload.batch), workload)
     if runtime == EAGER:
         return _eager(deployed, workload)
     if runtime == CHANNELS_LAST:

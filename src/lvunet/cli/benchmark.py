@@ -23,7 +23,7 @@ def benchmark(
     runtimes: Annotated[tuple[str, ...], Many] = (),
     networks: Annotated[tuple[str, ...], Many] = ("lv-unet",),
     batch: int = 1,
-    size: int = 256,
+    size: int | None = None,
     threads: int = 1,
     rounds: int = 30,
     json_file: Annotated[Path | None, Parameter(name="--json")] = None,
@@ -40,7 +40,8 @@ def benchmark(
         runtimes: pytorch, onnx, openvino, ... or all that are installed; the first is the baseline.
         networks: lv-unet, or peers by their names, or all.
         batch: Images a call; onnx and ncnn take them one by one.
-        size: Side of the square in pixels; lv-unet pads it to a multiple of 128, which is what it then costs.
+        size: Side of the square in pixels, by default the model's, or 256; lv-unet pads it to a multiple of 128, which
+            is what it then costs.
         threads: Threads of each candidate.
         rounds: Blocks of calls of each candidate.
         json_file: Where to write the numbers with machine and commit.
@@ -50,13 +51,13 @@ def benchmark(
     from lvunet.evaluate.evidence import write_json
     from lvunet.image import demand_writable
 
-    workload = Workload(batch, size, threads)
-    workload.demand(rounds)
-    if not runtimes and (networks, batch, size, plot) != (("lv-unet",), 1, 256, None):
+    Workload(batch, 1 if size is None else size, threads).demand(rounds)
+    if not runtimes and (networks, batch, size, plot) != (("lv-unet",), 1, None, None):
         raise ConfigError("--networks, --batch, --size and --plot compare runtimes: name some, such as --runtimes all.")
     for place in filter(None, (json_file, plot)):
         demand_writable(place)
     if runtimes:
+        workload = Workload(batch, size or _size_of(model), threads)
         table, record = _in_runtimes(model, runtimes, networks, workload, rounds=rounds, plot=plot)
     else:
         table, record = _in_forms(model, threads, rounds)
@@ -66,6 +67,13 @@ def benchmark(
         say(f"numbers: {json_file}")
     if plot:
         say(f"plot: {plot}")
+
+
+def _size_of(model: str | None) -> int:
+    from lvunet.card import Card
+    from lvunet.export.restore import initial
+
+    return (initial(model)[1] if model else Card()).size
 
 
 def _in_runtimes(
@@ -79,14 +87,13 @@ def _in_runtimes(
 ) -> tuple["Table", dict[str, Any]]:
     from lvunet.benchmark.plot import checked, write_plot
     from lvunet.benchmark.runtimes import compare, installed, ready
-    from lvunet.card import Card
     from lvunet.evaluate.provenance import provenance
 
     if plot:
         checked(plot)
-    chosen, wanted = ready(networks, model), installed(runtimes)
+    (chosen, card), wanted = ready(networks, model), installed(runtimes)
     with progress("preparing", len(chosen) * len(wanted)) as advance:
-        speeds = compare(chosen, wanted, Card(), workload, rounds=rounds, progress=advance)
+        speeds = compare(chosen, wanted, card, workload, rounds=rounds, progress=advance)
     if plot:
         write_plot(plot, speeds, provenance())
     return speeds.table(), speeds.record(provenance())

@@ -1,5 +1,6 @@
 """Deep supervision (Lee et al., arXiv 1409.5185): decoder stages learn the mask too, by heads that stay behind."""
 
+from functools import partial
 from typing import cast
 
 import torch
@@ -22,17 +23,17 @@ class DeepSupervision(nn.Module):
         stages = [cast(FusibleBlock, stage) for stage in network.decoder[:-1]]  # to the last belongs the network's head
         self.heads = nn.ModuleList(nn.Conv2d(stage.out_channels, network.classes, 1) for stage in stages)
         self.loss = loss
-        self._seen: list[Tensor] = []
-        for stage in stages:
-            stage.register_forward_hook(self._watch)
+        self._seen: dict[int, Tensor] = {}  # by place
+        for place, stage in enumerate(stages):
+            stage.register_forward_hook(partial(self._watch, place))
 
-    def _watch(self, stage: nn.Module, _: object, output: Tensor) -> None:
+    def _watch(self, place: int, stage: nn.Module, _: object, output: Tensor) -> None:
         if stage.training:
-            self._seen.append(output)
+            self._seen[place] = output
 
     def forward(self, target: Tensor) -> Tensor:
         """Return the mean loss of the stages in the step that the network has just made, to a target (B, 1, H, W)."""
-        logits = [head(seen) for head, seen in zip(self.heads, self._seen, strict=True)]
+        logits = [head(self._seen[place]) for place, head in enumerate(self.heads)]
         self._seen.clear()
         height, width = target.shape[-2:]
         padded = (height + -height % STRIDE, width + -width % STRIDE)  # as the network has it inside

@@ -4,7 +4,7 @@ import { basename, join } from "node:path";
 import { gzipSync } from "node:zlib";
 import { describe, expect, inject, test } from "vitest";
 import type { Files } from "../../precache";
-import { BUILT, launch, open, segment, servePlainly } from "./harness";
+import { BUILT, launch, neverCalm, open, segment, servePlainly } from "./harness";
 
 const MB = 1e6;
 /** What the service worker keeps at once, and itself; the model that is asked for comes with it, the rest later. */
@@ -48,8 +48,9 @@ describe.each(Object.entries(MOST))("a first visit that begins with %s", (model,
       const { pathname } = new URL(response.url());
       if (response.ok() && !response.fromServiceWorker()) asked.add(pathname.slice(1) || "index.html");
     });
+    await neverCalm(context);
     const page = await open(context, `${server.url}?model=${model}`);
-    const loaded = new Set(asked); // the rest follows two seconds later
+    const loaded = new Set(asked);
     expect((await segment(page, join(inject("drawn"), "polyp.png"))).model).toBe(model);
     expect([...loaded].filter((file) => !needed(model).includes(file))).toEqual([]);
     expect(loaded).toContain(`models/${model}.onnx`);

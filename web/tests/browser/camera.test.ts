@@ -4,7 +4,7 @@ import { join } from "node:path";
 import type { Browser, Page } from "playwright-core";
 import { afterEach, describe, expect, inject, test } from "vitest";
 import type { Live } from "../../src/camera";
-import { launch, open, picture, segment, sentence } from "./harness";
+import { launch, open, picture, segment, sentence, slowly } from "./harness";
 
 const FILM = `--use-file-for-fake-video-capture=${join(inject("drawn"), "camera.y4m")}`;
 const DEVICE = "--use-fake-device-for-media-stream";
@@ -67,6 +67,7 @@ async function started(): Promise<Page> {
 describe("a camera", () => {
   test("shows its rate, drops the frames that it has no time for, and never freezes the page", async () => {
     const page = await started();
+    await slowly(page, 100); // three frames of the film
     const early = await live(page, 40);
     const late = await live(page, 120);
     console.log(late);

@@ -134,6 +134,24 @@ export async function picture(page: Page, name: string): Promise<void> {
   await page.screenshot({ path: join(OUT, `${name}.png`) });
 }
 
+/** Makes the page's worker hear of everything so much later, as that of a slow device. */
+export const slowly = (page: Page, delay_ms: number): Promise<void> =>
+  page.evaluate((delay) => {
+    const post = Worker.prototype.postMessage;
+    Worker.prototype.postMessage = function (this: Worker, ...message: Parameters<typeof post>) {
+      setTimeout(() => post.apply(this, message), delay);
+    } as typeof post;
+  }, delay_ms);
+
+/** Keeps the pages to come from asking for the files of later, which they do when all has been calm for a while. */
+export const neverCalm = (context: BrowserContext): Promise<unknown> =>
+  context.addInitScript(() => {
+    const post = ServiceWorker.prototype.postMessage;
+    ServiceWorker.prototype.postMessage = function (this: ServiceWorker, ...message: Parameters<typeof post>) {
+      if ((message[0] as unknown) !== "keep all") post.apply(this, message);
+    } as typeof post;
+  });
+
 /** The largest difference between two maps. */
 export function largest(a: Float32Array, b: Float32Array): number {
   if (a.length !== b.length) throw new Error(`maps of ${a.length} and ${b.length} pixels`);

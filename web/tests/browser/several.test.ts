@@ -3,7 +3,7 @@ import { readFileSync } from "node:fs";
 import { join } from "node:path";
 import type { Browser, Page } from "playwright-core";
 import { afterAll, afterEach, beforeAll, beforeEach, expect, inject, test } from "vitest";
-import { launch, open, segment, sentence } from "./harness";
+import { launch, open, segment, sentence, slowly } from "./harness";
 
 const drawn = (name: string): string => join(inject("drawn"), name);
 const letter = { name: "letter.txt", mimeType: "text/plain", buffer: Buffer.from("Dear colleague") };
@@ -81,11 +81,8 @@ test("a file that takes its time is named while it is read", async () => {
     Object.assign(window, { said });
     const busy = document.getElementById("busy") as HTMLElement;
     new MutationObserver(() => said.push(busy.textContent ?? "")).observe(busy, { childList: true });
-    const post = Worker.prototype.postMessage;
-    Worker.prototype.postMessage = function (...message: Parameters<typeof post>) {
-      setTimeout(() => post.apply(this, message), 1000); // a reader slow on any machine
-    } as typeof post;
   });
+  await slowly(page, 1000);
   await segment(page, drawn("polyp.png"));
   expect(await page.evaluate(() => (window as unknown as { said: string[] }).said)).toEqual([
     "Reading polyp.png",

@@ -5,7 +5,7 @@ import { join } from "node:path";
 import type { Browser, BrowserContext, Page } from "playwright-core";
 import { afterAll, afterEach, beforeAll, beforeEach, expect, inject, test } from "vitest";
 import { writeList } from "../../precache";
-import { BUILT, choose, launch, offline, open, ready, type Server, segment, servePlainly } from "./harness";
+import { BUILT, choose, launch, neverCalm, offline, open, ready, type Server, segment, servePlainly } from "./harness";
 
 const image = join(inject("drawn"), "polyp.png");
 const SCRIPT = /index-[\w-]+\.js/;
@@ -133,6 +133,7 @@ test("while another page of the old one is open both stay whole", async () => {
 });
 
 test("files of two versions are not mixed where one was not kept before the other came", async () => {
+  await neverCalm(context);
   const page = await open(context, server.url);
   expect(await versions(page)).toEqual(all(1));
   release(2); // before the page has asked for its other models
