@@ -193,6 +193,7 @@ def test_a_runtime_that_tunes_the_allocator_does_not_slow_pytorch_down() -> None
 
 @pytest.mark.slow
 @pytest.mark.filterwarnings("ignore:.* is deprecated. Use files:DeprecationWarning")  # by ExecuTorch
+@pytest.mark.filterwarnings("ignore:This API is experimental")
 @pytest.mark.parametrize(
     "workload", [Workload(batch=2, side=100), Workload(side=128, threads=machine().cores)], ids=str
 )
