@@ -103,13 +103,19 @@ def _call(network: nn.Module, batch: torch.Tensor) -> Callable[[], object]:
     return call
 
 
+def as_trained(model: str | Path | None, card: Card | None = None) -> tuple[LVUNet, Card]:
+    """Return the network of a model, as `lvunet.export.restore` takes it, and its card; or a new one for `card`."""
+    if model:
+        return initial(model)
+    card = card or Card()
+    network = LVUNet(card.classes, card.in_channels).eval()
+    network.set_slope(1)
+    return network, card
+
+
 def measure_forms(model: str | Path | None, threads: int = 1, rounds: int = 30) -> FormCosts:
     """Compare the forms of a model, or of a new network, exported for the purpose to a temporary file."""
-    if model:
-        network, card = initial(model)
-    else:
-        network, card = LVUNet().eval(), Card()
-        network.set_slope(1)
+    network, card = as_trained(model)
     with TemporaryDirectory() as folder:
         artefact = Path(folder) / "model.onnx"
         export_onnx(network, card, artefact, pictures(None, card.in_channels))

@@ -14,7 +14,7 @@ from numpy.typing import ArrayLike, NDArray
 from torch import nn
 
 from lvunet.benchmark.converting import Call, call, converted
-from lvunet.benchmark.forms import count
+from lvunet.benchmark.forms import as_trained, count
 from lvunet.benchmark.peers import LVUNET, PEERS, build
 from lvunet.benchmark.roofline import roofline
 from lvunet.benchmark.speeds import Speeds, Workload, candidate
@@ -24,7 +24,6 @@ from lvunet.evaluate.latency import measure, torch_threads
 from lvunet.export.deployed import Deployed, graph
 from lvunet.export.parity import FOLDED_TO_ARTEFACT
 from lvunet.export.quantize import REDUCED
-from lvunet.export.restore import initial
 from lvunet.export.targets import TARGETS, Precision, Target, absent
 from lvunet.fold import fold
 from lvunet.model import LVUNet
@@ -95,26 +94,17 @@ def ready(names: Iterable[str], model: str | Path | None = None) -> tuple[dict[s
     torch.manual_seed(0)
     chosen = tuple(names)
     every = (LVUNET, *PEERS) if ALL in chosen else chosen
-    ours, card = _trained(model)
-    peers = {name: build(name, card.classes, card.in_channels).eval() for name in every if name != LVUNET}
-    return {name: fold(ours) if name == LVUNET else peers[name] for name in every}, card
+    ours, card = as_trained(model)
+    task = (card.classes, card.in_channels)
+    return {name: fold(ours) if name == LVUNET else build(name, *task).eval() for name in every}, card
 
 
 def authors_form(card: Card) -> nn.Module:
     """Return a new LV-UNet as its authors deploy it: the fusible modules folded, the backbone's batch norms left."""
-    trained = LVUNet(card.classes, card.in_channels).eval()
-    trained.set_slope(1)
+    trained, _ = as_trained(None, card)
     network = cast(LVUNet, fold(trained))
     network.stem, network.groups = deepcopy(trained.stem), deepcopy(trained.groups)
     return network
-
-
-def _trained(model: str | Path | None) -> tuple[LVUNet, Card]:
-    if model:
-        return initial(model)
-    network = LVUNet().eval()
-    network.set_slope(1)
-    return network, Card()
 
 
 def _demand(runtimes: Sequence[str]) -> None:

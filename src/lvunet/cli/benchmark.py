@@ -1,6 +1,7 @@
 """`lvunet benchmark`: how fast, in which form, in which runtime, against which other networks."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -51,14 +52,15 @@ def benchmark(
     from lvunet.evaluate.evidence import write_json
     from lvunet.image import demand_writable
 
-    Workload(batch, 1 if size is None else size, threads).demand(rounds)
+    workload = Workload(batch, 256 if size is None else size, threads)
+    workload.demand(rounds)
     if not runtimes and (networks, batch, size, plot) != (("lv-unet",), 1, None, None):
         raise ConfigError("--networks, --batch, --size and --plot compare runtimes: name some, such as --runtimes all.")
     for place in filter(None, (json_file, plot)):
         demand_writable(place)
     if runtimes:
-        workload = Workload(batch, size or _size_of(model), threads)
-        table, record = _in_runtimes(model, runtimes, networks, workload, rounds=rounds, plot=plot)
+        own = size is None
+        table, record = _in_runtimes(model, runtimes, networks, workload, own_size=own, rounds=rounds, plot=plot)
     else:
         table, record = _in_forms(model, threads, rounds)
     show(table.title, table.head, table.rows, table.note)
@@ -69,19 +71,13 @@ def benchmark(
         say(f"plot: {plot}")
 
 
-def _size_of(model: str | None) -> int:
-    from lvunet.card import Card
-    from lvunet.export.restore import initial
-
-    return (initial(model)[1] if model else Card()).size
-
-
 def _in_runtimes(
     model: str | None,
     runtimes: Sequence[str],
     networks: Sequence[str],
     workload: "Workload",
     *,
+    own_size: bool,
     rounds: int,
     plot: Path | None,
 ) -> tuple["Table", dict[str, Any]]:
@@ -92,6 +88,8 @@ def _in_runtimes(
     if plot:
         checked(plot)
     (chosen, card), wanted = ready(networks, model), installed(runtimes)
+    if own_size:
+        workload = replace(workload, side=card.size)
     with progress("preparing", len(chosen) * len(wanted)) as advance:
         speeds = compare(chosen, wanted, card, workload, rounds=rounds, progress=advance)
     if plot:
