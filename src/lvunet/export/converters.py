@@ -35,7 +35,8 @@ def openvino_model(deployed: Deployed) -> Any:
 
     from lvunet.export.openvino_forms import rewrite
 
-    model = ov.convert_model(graph(deployed.with_strip_head(), deployed.image))
+    form = deployed if deployed.card.classes == 1 else deployed.with_strip_head()
+    model = ov.convert_model(graph(form, deployed.image))
     model.reshape(list(deployed.image.shape))
     rewrite(model)
     return model

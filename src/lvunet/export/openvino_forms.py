@@ -1,29 +1,54 @@
-"""Exact rewrites of an OpenVINO graph: bilinear x2 in forms that it is fast at, large maps band by band."""
+"""Exact rewrites of an OpenVINO graph: bilinear x2, the last block of the network, and means, as it is fast at."""
 
-from itertools import pairwise
 from typing import Any
 
 import numpy as np
 from openvino import opset13 as op
 
 BLUR = np.outer((0.25, 0.5, 0.25), (0.25, 0.5, 0.25)).astype(np.float32)
-CACHE = 2**20  # bytes of a core's own: a map of 16 channels at 256 x 256 in float32 has four times as many
-SERIES = ["Relu", "GroupConvolution", "Convolution", "Add"]  # the series activation, and the 1x1 behind it
+BETWEEN = ((0.25, 0.75), (0.75, 0.25))  # what an even row of bilinear x2 takes of two rows, and an odd one
+PATCH = 4  # sides of the square of pixels that is computed at once: 16, as many as a vector has lanes
+LAST = ["Relu", "GroupConvolution", "Convolution", "Add"]  # the series activation, and the head behind it
+ZERO, LOWEST = (np.full((1, 1, 1, 1), value, np.float32) for value in (0, np.finfo(np.float32).min))
 
 
 def rewrite(model: Any) -> None:
-    """Change a model, whose sides are known, to the same function in other operations.
-
-    With the last x2 of the network in bands float32 took 0.97 and bf16 0.94 of the time (2026-11-23).
-    """
-    doubling = [node for node in model.get_ordered_ops() if node.get_type_name() == "Interpolate" and _is_double(node)]
-    for node in doubling:
-        series, bands = _only_users(node, len(SERIES)), _bands(node)
-        if len(bands) > 1 and [each.get_type_name() for each in series] == SERIES:
-            series[-1].output(0).replace(_in_bands(node, series, bands))
-        else:
-            node.output(0).replace(_doubled(_with_edge(node.input_value(0)), top=True, bottom=True))
+    """Change a model, whose sides are known, to the same function in other operations."""
+    for node in model.get_ordered_ops():
+        if node.get_type_name() == "ReduceMean" and _is_of_maps(node):
+            node.output(0).replace(_mean(node.input_value(0)))
+        elif node.get_type_name() == "Interpolate" and _is_double(node):
+            last = _only_users(node, len(LAST))
+            if [each.get_type_name() for each in last] == LAST and _is_head(*last[1:3]):
+                last[-1].output(0).replace(_in_phases(node.input_value(0), *last[1:]))
+            else:
+                node.output(0).replace(_doubled(node.input_value(0)))
     model.validate_nodes_and_infer_types()
+
+
+def with_relu_apart(model: Any) -> Any:
+    """Return the same function, with each ReLU in front of a dense 3x3 a step of its own, for a graph to quantise.
+
+    Fused into the depthwise convolution before it, the ReLU takes the rounding to 8 bits with it, which then is slow:
+    the whole network took 0.985 of the time so (2026-11-24).
+    """
+    for node in model.get_ordered_ops():
+        if node.get_type_name() == "Convolution" and list(node.input_value(1).get_shape())[2:] == [3, 3]:
+            relu = node.input_value(0).get_node()
+            if relu.get_type_name() == "Relu":
+                relu.output(0).replace(op.maximum(relu.input_value(0), ZERO).output(0))
+    return model
+
+
+def _is_of_maps(mean: Any) -> bool:
+    """Whether it makes (B, C, 1, 1) of (B, C, H, W)."""
+    before, after = (list(side.get_shape()) for side in (mean.input_value(0), mean.output(0)))
+    return after == [*before[:2], 1, 1] and len(before) == len(after)
+
+
+def _mean(x: Any) -> Any:
+    """Return the mean over a map as a pooling: in bf16 OpenVINO took 14 us for one of 120 x 32 x 32, and 5 us so."""
+    return op.avg_pool(x, [1, 1], [0, 0], [0, 0], list(x.get_shape())[2:], exclude_pad=True).output(0)
 
 
 def _is_double(node: Any) -> bool:
@@ -42,50 +67,79 @@ def _only_users(node: Any, steps: int) -> list[Any]:
     return found
 
 
-def _with_edge(x: Any) -> Any:
-    """Return a map (B, C, H, W) with its edge repeated, (B, C, H + 2, W + 2)."""
-    edge = np.array([0, 0, 1, 1])
-    return op.pad(x, edge, edge, "edge").output(0)
+def _is_head(mix: Any, project: Any) -> bool:
+    """Whether it is a depthwise 3x3 that keeps the size, of an even number of rows and columns, and a 1x1 to one."""
+    kernels = [list(each.input_value(1).get_shape()) for each in (mix, project)]
+    channels, (height, width) = kernels[0][0], list(mix.output(0).get_shape())[2:]
+    same = list(mix.output(0).get_shape()) == list(mix.input_value(0).get_shape())
+    return (
+        kernels == [[channels, 1, 1, 3, 3], [1, channels, 1, 1]]
+        and same
+        and list(mix.get_dilations()) == [1, 1]
+        and height % PATCH == width % PATCH == 0
+    )
 
 
-def _doubled(padded: Any, *, top: bool, bottom: bool) -> Any:
-    """Return bilinear x2 of the inner of (B, C, h + 2, W + 2): (B, C, 2 h, 2 W), and a row more where it is cut.
+def _doubled(x: Any) -> Any:
+    """Return bilinear x2 of a map (B, C, H, W).
 
-    Half-pixel bilinear x2 is nearest x2 of the map with its edge repeated, then [1 2 1] / 4 along both axes. `top` and
-    `bottom` say that the outer row there is that edge. The nearest, with aligned corners, takes row (i + 1) // 2 for
-    row i from an edge on, so that the edge appears once and all others twice, and row i // 2 from a cut on. In bf16
-    OpenVINO took 0.59 ms for the last bilinear x2 of the network, and 0.24 ms so (2026-11-23).
+    With half-pixel centres it is nearest x2 of the map with its edge repeated, then [1 2 1] / 4 along both axes. The
+    nearest, with aligned corners, takes row (i + 1) // 2 for row i, so that the edge appears once and all others twice.
+    In bf16 OpenVINO took 0.59 ms for the last bilinear x2 of the network, and 0.24 ms so (2026-11-23).
     """
-    _, channels, height, width = padded.get_shape()
+    _, channels, height, width = x.get_shape()
     near = op.interpolate(
-        padded,
-        np.array([2 * height - top - bottom, 2 * width - 2]),
+        _with_edge(x, (1, 1), (1, 1)),
+        np.array([2 * height + 2, 2 * width + 2]),
         "nearest",
         "sizes",
         axes=np.array([2, 3]),
         coordinate_transformation_mode="align_corners",
-        nearest_mode="round_prefer_ceil" if top else "round_prefer_floor",
+        nearest_mode="round_prefer_ceil",
     )
-    kernel = op.constant(np.broadcast_to(BLUR, (channels, 1, 1, 3, 3)).copy())
-    return op.group_convolution(near, kernel, [1, 1], [0, 0], [0, 0], [1, 1]).output(0)
+    return op.group_convolution(near, _depthwise(BLUR, channels), [1, 1], [0, 0], [0, 0], [1, 1]).output(0)
 
 
-def _bands(double: Any) -> list[tuple[int, int]]:
-    """Return the first row and the one after the last of each band of the map before, doubled to fit the cache."""
-    height, size = double.input_value(0).get_shape()[2], 4 * int(np.prod(double.output(0).get_shape()))
-    rows = max(4, height * CACHE // size)
-    return list(pairwise([*range(0, height, rows), height]))
+def _in_phases(x: Any, mix: Any, project: Any, shift: Any) -> Any:
+    """Return bilinear x2, ReLU, depthwise 3x3 and 1x1 to one channel of a map (B, C, H, W), without ever doubling it.
+
+    Of the doubled map the even and odd rows and columns are four maps of (H, W), each from 2x2 pixels. Behind the ReLU
+    all is linear: one dense 3x3, here as 6x6 to the 16 pixels of a patch of 4x4, of which a phase has 3x3. In float32
+    it took 0.99, in bf16 0.95 of the time of the whole network, in int8 0.93 (2026-11-24, docs/lab-notes.md).
+    """
+    batch, channels, height, width = x.get_shape()
+    kernel, patches = _patch_kernel(_values(mix.input_value(1)), _values(project.input_value(1))), None
+    for row, column in np.ndindex(2, 2):
+        between = _depthwise(np.outer(BETWEEN[row], BETWEEN[column]), channels)
+        padded = _with_edge(x, (1 - row, 1 - column), (row, column))
+        phase = op.relu(op.group_convolution(padded, between, [1, 1], [0, 0], [0, 0], [1, 1]))
+        taps = np.ascontiguousarray(kernel[..., 1 - row :: 2, 1 - column :: 2])  # the 6x6 begins a row before the patch
+        part = op.convolution(phase, taps, [2, 2], [row, column], [1 - row, 1 - column], [1, 1])
+        patches = part if patches is None else op.add(patches, part)
+    # The maximum changes nothing, and keeps the sigmoid out of the convolution, which would cost 0.5 ms for its layout.
+    logits = op.maximum(op.add(patches, shift.input_value(1)), LOWEST)  # (B, 16, H / 2, W / 2)
+    rows, columns = height // 2, width // 2
+    square = op.reshape(op.transpose(logits, [0, 2, 3, 1]), [batch * rows, columns, PATCH, PATCH], special_zero=False)
+    return op.reshape(op.transpose(square, [0, 2, 1, 3]), [batch, 1, 2 * height, 2 * width], False).output(0)
 
 
-def _in_bands(double: Any, series: list[Any], bands: list[tuple[int, int]]) -> Any:
-    """Return what the series activation and the 1x1 make of the doubled map, a band at a time."""
-    _, mix, project, shift = series
-    padded = _with_edge(double.input_value(0))
-    done = []
-    for start, end in bands:
-        top, bottom = start == 0, end == bands[-1][1]
-        part = op.slice(padded, [start], [end + 2], [1], [2]).output(0)  # (B, C, end - start + 2, W + 2)
-        y = op.relu(_doubled(part, top=top, bottom=bottom))
-        y = op.group_convolution(y, mix.input_value(1), [1, 1], [int(top), 1], [int(bottom), 1], [1, 1])
-        done.append(op.convolution(y, project.input_value(1), project.get_strides(), [0, 0], [0, 0], [1, 1]).output(0))
-    return op.add(op.concat(done, 2), shift.input_value(1)).output(0)
+def _patch_kernel(mix: Any, project: Any) -> Any:
+    """Return depthwise (C, 1, 1, 3, 3) and then 1x1 (1, C, 1, 1), as the (16, C, 6, 6) that gives a patch at once."""
+    dense = mix[:, 0, 0] * project[0]  # (C, 3, 3)
+    kernel = np.zeros((PATCH, PATCH, len(dense), PATCH + 2, PATCH + 2), np.float32)
+    for y, x in np.ndindex(PATCH, PATCH):
+        kernel[y, x, :, y : y + 3, x : x + 3] = dense
+    return kernel.reshape(PATCH**2, *kernel.shape[2:])
+
+
+def _with_edge(x: Any, begin: tuple[int, int], end: tuple[int, int]) -> Any:
+    """Return a map with its edge repeated at the begin and at the end of rows and columns."""
+    return op.pad(x, np.array([0, 0, *begin]), np.array([0, 0, *end]), "edge").output(0)
+
+
+def _depthwise(kernel: Any, channels: int) -> Any:
+    return op.constant(np.broadcast_to(kernel.astype(np.float32), (channels, 1, 1, *kernel.shape)).copy())
+
+
+def _values(constant: Any) -> Any:
+    return constant.get_node().data

@@ -19,7 +19,7 @@ from lvunet.export.targets import Precision, TargetName
 from lvunet.image import UInt8
 
 SMALL_MAPS = 8  # int8 pays on maps of 1/8 of the image and less: above, memory is the limit, as it is in bf16
-KEPT_FLOAT = ("Add", "Divide", "GroupConvolution", "HSwish", "Interpolate", "MaxPool", "Multiply", "Pad", "ReduceMean")
+KEPT_FLOAT = ("Add", "AvgPool", "Divide", "GroupConvolution", "HSwish", "Interpolate", "MaxPool", "Multiply", "Pad")
 SENSITIVE = ("_stem/", r"Sequential_2/.*InvertedResidual_[123]/.*Conv2dNormActivation_1/")  # LiteRT's names of layers
 FEW = 256  # a tensor with fewer values is left as it is
 
@@ -43,13 +43,14 @@ def openvino_bf16(network: nn.Module, deployed: Deployed, calibration: Sequence[
 
 
 def openvino_int8(network: nn.Module, deployed: Deployed, calibration: Sequence[UInt8], path: Path) -> None:
-    """OpenVINO with int8 in the 1x1 convolutions of small maps, which hold most weights; the rest runs as bf16."""
+    """OpenVINO with int8 in the dense 3x3 and in the 1x1 of small maps, which hold most weights; the rest is bf16."""
     import nncf
     import openvino as ov
 
+    from lvunet.export.openvino_forms import with_relu_apart
     from lvunet.runtime.openvino_backend import COMPUTED_IN
 
-    model = openvino_model(deployed)
+    model = with_relu_apart(openvino_model(deployed))
     kept = [node.get_friendly_name() for node in model.get_ordered_ops() if _stays_float(node, deployed.card.size)]
     quantized = nncf.quantize(
         model,
@@ -152,11 +153,11 @@ def _batches(deployed: Deployed, calibration: Sequence[UInt8]) -> list[UInt8]:
 
 
 def _stays_float(node: Any, size: int) -> bool:
-    """All but 1x1 convolutions of small maps; squeeze-and-excitation, of one pixel, is sensitive."""
+    """All but the stem and the head, which are 3x3, and the 1x1 of small maps; squeeze-and-excitation is sensitive."""
     if node.get_type_name() != "Convolution":
         return node.get_type_name() in KEPT_FLOAT
-    height = node.input_value(0).get_shape()[2]
-    return not 1 < height <= size // SMALL_MAPS
+    height, kernel = node.input_value(0).get_shape()[2], list(node.input_value(1).get_shape())[2:]
+    return kernel != [3, 3] and not 1 < height <= size // SMALL_MAPS  # squeeze-and-excitation is of one pixel
 
 
 Writer = Callable[[nn.Module, Deployed, Sequence[UInt8], Path], None]
