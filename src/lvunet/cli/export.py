@@ -29,7 +29,8 @@ def export(
 
     Args:
         model: A trained .safetensors, an exported .onnx, or a model of the zoo by name.
-        output: Folder for the artefacts with parity.html and parity.json; or, for one target, its file.
+        output: Folder for the artefacts with parity.html and parity.json, of int8 parity-int8.html and so on; or, for
+            one target, its file.
         to: The targets: one or several. lvunet doctor shows which are installed.
         precision: fp16 is smaller; bf16 and int8 are for speed, and refused if they cost more than half a point of
             Dice or are hardly faster than the same target in fp32.
@@ -46,7 +47,7 @@ def export(
 
     from lvunet.data.selection import held_out, pictures
     from lvunet.export.deploy import FewerBits, deploy
-    from lvunet.export.proof import PAGE, table, verdicts
+    from lvunet.export.proof import table, verdicts
     from lvunet.export.restore import initial
 
     card = initial(model)[1]
@@ -63,7 +64,7 @@ def export(
     for artefact in deployment.artefacts:
         say(f"{artefact.target}: {artefact.path}, {artefact.size}")
     if deployment.artefacts[0].path != output:
-        say(f"proof on {deployment.images} images: {output / PAGE}")
+        say(f"proof on {deployment.images} images: {output / deployment.page}")
 
 
 def doctor(*, prove: bool = False) -> int:

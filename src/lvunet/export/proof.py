@@ -13,7 +13,7 @@ from lvunet.export.judge import ALLOWED_LOSS, LEAST, NEEDED_GAIN, Verdict
 from lvunet.export.parity import Link
 from lvunet.export.targets import Precision
 
-PAGE, RECORD = "parity.html", "parity.json"
+PROOF = "parity"  # page and record of an export
 
 NOTE = (
     "Differences of a probability, over all pixels of all images; Dice between the masks of the two forms; whole path: "
@@ -72,13 +72,19 @@ class Deployment:
         """All links of the chain."""
         return (self.folding, *(artefact.link for artefact in self.artefacts if artefact.link))
 
+    @property
+    def page(self) -> str:
+        """The name of the page of its proof, one of each precision, as of the artefacts beside it."""
+        precision = self.artefacts[0].precision
+        return f"{PROOF}.html" if precision == "fp32" else f"{PROOF}-{precision}.html"
+
 
 def write_proof(folder: Path, deployment: Deployment) -> list[Path]:
     """Write the page and the record of an export to a folder, and return their paths."""
-    where = provenance()
-    write_json(folder / RECORD, record(deployment, where))
-    write_page(folder / PAGE, page(deployment, where))
-    return [folder / RECORD, folder / PAGE]
+    where, place = provenance(), folder / deployment.page
+    write_json(place.with_suffix(".json"), record(deployment, where))
+    write_page(place, page(deployment, where))
+    return [place.with_suffix(".json"), place]
 
 
 def table(deployment: Deployment) -> Table:
