@@ -1,13 +1,13 @@
 """The search for a recipe, on validation parts only: `python results/recipe.py SET DATASETS WEIGHTS OUT [NAME...]`.
 
 Trains each experiment (a change to the base, all at one budget), scores its best epoch on the validation part at the
-stored size, and writes results/recipe-<set>.json: the mean, and the paired difference to the base with its interval.
-A finished experiment is not run again. DATASETS is the folder of the sets, each by its name.
+stored size, and adds it to results/recipe-<set>.json: Dice by image, the mean, and the paired difference to the base
+with its interval. What is in that file is not run again. DATASETS is the folder of the sets, each by its name.
 """
 
 import json
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -21,8 +21,8 @@ from lvunet.data.dataset import EpochBatches, SegmentationData
 from lvunet.data.registry import Sample
 from lvunet.data.selection import task
 from lvunet.evaluate.evidence import write_json
-from lvunet.evaluate.intervals import mean_interval
-from lvunet.evaluate.provenance import provenance
+from lvunet.evaluate.intervals import Interval, mean_interval
+from lvunet.evaluate.provenance import commit, machine
 from lvunet.evaluate.scoring import score
 from lvunet.learn import train as training
 from lvunet.learn.config import BEST, LOG, TrainConfig
@@ -31,10 +31,11 @@ from lvunet.model.lvunet import pixel_statistic
 from lvunet.runtime.segmenter import load
 
 HERE = Path(__file__).parent
+BASELINE = "base"  # the experiment that the others are held against
 BASE: dict[str, Any] = {"epochs": 12, "size": 192}  # a 25th of the length of `paper`, at 0.56 of the pixels
 TAIL: dict[str, Any] = {"deep_end": 0.6}
 EXPERIMENTS: dict[str, dict[str, Any]] = {
-    "base": {},
+    BASELINE: {},
     "base, seed 1": {"seed": 1},
     "strong augmentation": {"augment": "strong"},
     "tail from 0.6": TAIL,
@@ -56,6 +57,7 @@ EXPERIMENTS: dict[str, dict[str, Any]] = {
     "rate 2e-3": {"learning_rate": 2e-3},
     "256 px": {"size": 256},
     "320 px": {"size": 320},
+    "352 px": {"size": 352},
     "three polyp sets": {"dataset": "kvasir-seg+cvc-clinicdb+cvc-colondb", "epochs": 6},  # as many images
     "taught": {"teacher": "teacher-{}.safetensors"},  # of OUT, by the set: an LV-UNet that was trained for longer
     "ours": {"recipe": "ours"},
@@ -63,17 +65,31 @@ EXPERIMENTS: dict[str, dict[str, Any]] = {
 
 
 def main(dataset: str, data: Path, weights: Path, out: Path, *names: str) -> None:
-    """Run the experiments that are named, by default all, and write what is known after each."""
-    for name in names or tuple(EXPERIMENTS):
-        run_one(dataset, data, weights, out, name)
-        write_json(HERE / f"recipe-{dataset}.json", summary(dataset, out))
+    """Run the experiments that are named, by default all, and after each add it to what is known."""
+    file = HERE / f"recipe-{dataset}.json"
+    for name in dict.fromkeys((BASELINE, *(names or EXPERIMENTS))):
+        if "dice_by_image" in known(file).get(name, {}):
+            continue
+        row = run_one(dataset, data, weights, out, name)
+        rows = known(file) | {name: row}  # read anew: another experiment may have ended meanwhile
+        base = rows[BASELINE]["dice_by_image"]
+        row["minus_base"] = asdict(mean_over({key: row["dice_by_image"][key] - base[key] for key in base}, row))
+        ordered = [rows[each] for each in EXPERIMENTS if each in rows]
+        write_json(
+            file,
+            {"dataset": dataset, "part": "val", "base": BASE, "experiments": ordered, "machine": asdict(machine())},
+        )
 
 
-def run_one(dataset: str, data: Path, weights: Path, out: Path, name: str) -> None:
-    """Train and score one experiment, unless its scores are there."""
+def known(file: Path) -> dict[str, Any]:
+    """Return the finished experiments of a set by name."""
+    rows = json.loads(file.read_text(encoding="utf-8"))["experiments"] if file.exists() else []
+    return {row["experiment"]: row for row in rows}
+
+
+def run_one(dataset: str, data: Path, weights: Path, out: Path, name: str) -> dict[str, Any]:
+    """Train and score one experiment."""
     folder = out / f"{dataset}-{name.replace(' ', '-').replace(',', '')}"
-    if (folder / "scores.json").exists():
-        return
     chosen = {"data": data, "dataset": dataset, "weights": str(weights), "out": folder, **BASE, **EXPERIMENTS[name]}
     if "teacher" in chosen:
         chosen["teacher"] = out / chosen["teacher"].format(dataset)
@@ -81,7 +97,7 @@ def run_one(dataset: str, data: Path, weights: Path, out: Path, name: str) -> No
     config = TrainConfig.read(None, chosen) if named else TrainConfig.model_validate(chosen)
     samples, split = task(data, dataset, config.protocol, config.split_seed)
     if config.recipe == "re-estimated":
-        reestimate(out / f"{dataset}-base", folder, split.select(samples, "train"))
+        reestimate(out / f"{dataset}-{BASELINE}", folder, split.select(samples, "train"))
     else:
         twice = config.recipe == "original normalisation"  # but for its BGR
         with patch.object(training, "IMAGENET_STD", tuple(std * (255 if twice else 1) for std in IMAGENET_STD)):
@@ -90,16 +106,21 @@ def run_one(dataset: str, data: Path, weights: Path, out: Path, name: str) -> No
     log = folder / LOG
     rows = log.read_text(encoding="utf-8").splitlines()[1:] if log.exists() else []
     images = task(data, config.dataset, config.protocol, config.split_seed)[1].part("train")
-    record = {
+    row: dict[str, Any] = {
         "experiment": name,
         "change": {key: str(value) for key, value in EXPERIMENTS[name].items()},
         "images_seen": config.epochs * len(images),
-        "minutes": round(sum(float(row.rpartition(",")[2]) for row in rows) / 60, 1),
-        "dice": {image.id: round(image.mean.dice, 4) for image in scores.images},
-        "groups": {image.id: image.group or image.id for image in scores.images},
-        **asdict(provenance()),
+        "minutes": round(sum(float(line.rpartition(",")[2]) for line in rows) / 60, 1),
+        "commit": commit(),
+        "dice_by_image": {image.id: round(image.mean.dice, 4) for image in scores.images},
+        "groups": {image.id: image.group for image in scores.images if image.group},
     }
-    write_json(folder / "scores.json", record)
+    return row | {"dice": asdict(mean_over(row["dice_by_image"], row))}
+
+
+def mean_over(values: Mapping[str, float], row: Mapping[str, Any]) -> Interval:
+    """Return the mean of values by image, drawn by the groups of a row where there are groups."""
+    return mean_interval([*values.values()], [row["groups"].get(key, key) for key in values])
 
 
 def reestimate(base: Path, folder: Path, samples: Sequence[Sample]) -> None:
@@ -110,24 +131,6 @@ def reestimate(base: Path, folder: Path, samples: Sequence[Sample]) -> None:
     with torch.no_grad():
         update_bn(((images[key][0].float() - mean) / std for key in EpochBatches(len(images), 8, seed=0)), network)
     save_checkpoint(folder / BEST, network, card)
-
-
-def summary(dataset: str, out: Path) -> dict[str, Any]:
-    """Return every finished experiment beside the base."""
-    done = [json.loads(path.read_text(encoding="utf-8")) for path in sorted(out.glob(f"{dataset}-*/scores.json"))]
-    base = next((each["dice"] for each in done if each["experiment"] == "base"), None)
-    rows = []
-    for each in sorted(done, key=lambda each: list(EXPERIMENTS).index(each["experiment"])):
-        values = list(each["dice"].values())
-        row = {key: each[key] for key in ("experiment", "change", "images_seen", "minutes", "commit")}
-        groups = [each.get("groups", {}).get(key, key) for key in each["dice"]]
-        row["dice"] = asdict(mean_interval(values, groups))
-        if base:
-            row["minus_base"] = asdict(
-                mean_interval([value - base[key] for key, value in each["dice"].items()], groups)
-            )
-        rows.append(row)
-    return {"dataset": dataset, "part": "val", "base": BASE, "experiments": rows, "machine": done[0]["machine"]}
 
 
 if __name__ == "__main__":
