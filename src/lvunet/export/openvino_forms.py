@@ -1,5 +1,6 @@
 """Exact rewrites of an OpenVINO graph: bilinear x2, the last block of the network, and means, as it is fast at."""
 
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -7,6 +8,7 @@ from openvino import opset13 as op
 
 BLUR = np.outer((0.25, 0.5, 0.25), (0.25, 0.5, 0.25)).astype(np.float32)
 BETWEEN = ((0.25, 0.75), (0.75, 0.25))  # what an even row of bilinear x2 takes of two rows, and an odd one
+CACHE = 2**20  # bytes of a core's own: a map of 16 channels at 128 x 128 in float32 has as many
 PATCH = 4  # sides of the square of pixels that is computed at once: 16, as many as a vector has lanes
 LAST = ["Relu", "GroupConvolution", "Convolution", "Add"]  # the series activation, and the head behind it
 ZERO, LOWEST = (np.full((1, 1, 1, 1), value, np.float32) for value in (0, np.finfo(np.float32).min))
@@ -89,7 +91,7 @@ def _doubled(x: Any) -> Any:
     """
     _, channels, height, width = x.get_shape()
     near = op.interpolate(
-        _with_edge(x, (1, 1), (1, 1)),
+        _with_edge(x),
         np.array([2 * height + 2, 2 * width + 2]),
         "nearest",
         "sizes",
@@ -103,24 +105,47 @@ def _doubled(x: Any) -> Any:
 def _in_phases(x: Any, mix: Any, project: Any, shift: Any) -> Any:
     """Return bilinear x2, ReLU, depthwise 3x3 and 1x1 to one channel of a map (B, C, H, W), without ever doubling it.
 
-    Of the doubled map the even and odd rows and columns are four maps of (H, W), each from 2x2 pixels. Behind the ReLU
-    all is linear: one dense 3x3, here as 6x6 to the 16 pixels of a patch of 4x4, of which a phase has 3x3. In float32
-    it took 0.99, in bf16 0.95 of the time of the whole network, in int8 0.93 (2026-11-24, docs/lab-notes.md).
+    Behind the ReLU all is linear: one dense 3x3, here as 6x6 to the 16 pixels of a patch of 4x4. In float32 it took
+    0.99, in bf16 0.96 of the time of the whole network (2026-11-24, docs/lab-notes.md).
     """
-    batch, channels, height, width = x.get_shape()
-    kernel, patches = _patch_kernel(_values(mix.input_value(1)), _values(project.input_value(1))), None
-    for row, column in np.ndindex(2, 2):
-        between = _depthwise(np.outer(BETWEEN[row], BETWEEN[column]), channels)
-        padded = _with_edge(x, (1 - row, 1 - column), (row, column))
-        phase = op.relu(op.group_convolution(padded, between, [1, 1], [0, 0], [0, 0], [1, 1]))
-        taps = np.ascontiguousarray(kernel[..., 1 - row :: 2, 1 - column :: 2])  # the 6x6 begins a row before the patch
-        part = op.convolution(phase, taps, [2, 2], [row, column], [1 - row, 1 - column], [1, 1])
-        patches = part if patches is None else op.add(patches, part)
+    batch, _, height, width = x.get_shape()
+    kernel, padded = _patch_kernel(_values(mix.input_value(1)), _values(project.input_value(1))), _with_edge(x)
+    patches = op.concat([_patches(padded, *band, kernel) for band in _bands(x)], 2)
     # The maximum changes nothing, and keeps the sigmoid out of the convolution, which would cost 0.5 ms for its layout.
     logits = op.maximum(op.add(patches, shift.input_value(1)), LOWEST)  # (B, 16, H / 2, W / 2)
-    rows, columns = height // 2, width // 2
-    square = op.reshape(op.transpose(logits, [0, 2, 3, 1]), [batch * rows, columns, PATCH, PATCH], special_zero=False)
+    rows, columns = batch * height // 2, width // 2
+    square = op.reshape(op.transpose(logits, [0, 2, 3, 1]), [rows, columns, PATCH, PATCH], special_zero=False)
     return op.reshape(op.transpose(square, [0, 2, 1, 3]), [batch, 1, 2 * height, 2 * width], False).output(0)
+
+
+def _bands(x: Any) -> list[tuple[int, int]]:
+    """Return the first row and the one after the last of each band of a map that fits the cache, an even number.
+
+    In float32 the whole network took 0.88 of the time so at batch 8 and 0.91 at 512 px; 256 px is one (2026-11-28).
+    """
+    batch, channels, height, width = x.get_shape()
+    rows = max(2, CACHE // (4 * batch * channels * width) // 2 * 2)
+    return list(pairwise([*range(0, height, rows), height]))
+
+
+def _patches(padded: Any, start: int, end: int, kernel: Any) -> Any:
+    """Return the patches (B, 16, (end - start) / 2, W / 2) of rows of a map with its edge, (B, C, H + 2, W + 2).
+
+    The even and odd rows and columns of the doubled map are four maps, each from 2x2 pixels, and each has 3x3 of the
+    6x6 of a patch. That begins a row before the patch, and is 0 beyond the map.
+    """
+    _, channels, height, width = padded.get_shape()
+    top, bottom, total = start == 0, end == height - 2, None
+    for row, column in np.ndindex(2, 2):
+        rows = (start + top, end + 2) if row else (start, end + 2 - bottom)
+        part = op.slice(padded, [rows[0], column], [rows[1], column + width - 1], [1, 1], [2, 3])
+        between = _depthwise(np.outer(BETWEEN[row], BETWEEN[column]), channels)
+        phase = op.relu(op.group_convolution(part, between, [1, 1], [0, 0], [0, 0], [1, 1]))
+        taps = np.ascontiguousarray(kernel[..., 1 - row :: 2, 1 - column :: 2])
+        beyond = [int(row and top), column], [int(not row and bottom), 1 - column]
+        share = op.convolution(phase, taps, [2, 2], *beyond, [1, 1])
+        total = share if total is None else op.add(total, share)
+    return total
 
 
 def _patch_kernel(mix: Any, project: Any) -> Any:
@@ -132,9 +157,10 @@ def _patch_kernel(mix: Any, project: Any) -> Any:
     return kernel.reshape(PATCH**2, *kernel.shape[2:])
 
 
-def _with_edge(x: Any, begin: tuple[int, int], end: tuple[int, int]) -> Any:
-    """Return a map with its edge repeated at the begin and at the end of rows and columns."""
-    return op.pad(x, np.array([0, 0, *begin]), np.array([0, 0, *end]), "edge").output(0)
+def _with_edge(x: Any) -> Any:
+    """Return a map (B, C, H, W) with its edge repeated, (B, C, H + 2, W + 2)."""
+    edge = np.array([0, 0, 1, 1])
+    return op.pad(x, edge, edge, "edge").output(0)
 
 
 def _depthwise(kernel: Any, channels: int) -> Any:
