@@ -39,6 +39,7 @@ EXPERIMENTS: dict[str, dict[str, Any]] = {
     "base, seed 1": {"seed": 1},
     "strong augmentation": {"augment": "strong"},
     "tail from 0.6": TAIL,
+    "tail from 0.3": {"deep_end": 0.3},
     "EMA 0.99": {"ema": 0.99},
     "tail and EMA": {**TAIL, "ema": 0.99},
     "structure loss": {"loss": "structure"},
