@@ -43,6 +43,10 @@ class TestSegmentation:
     def test_areas_count_what_is_not_background(self) -> None:
         assert (FOUND.area_px, FOUND.area_fraction) == (2, 0.5)
 
+    def test_it_shows_itself_in_a_line(self) -> None:
+        probability = np.array([[0.9, 0.1, 0.1]], np.float32)
+        assert repr(Segmentation(picture(1, 3), probability, Card())) == "Segmentation(1 x 3, 1 px, 33.3 %)"
+
     def test_a_calibrated_model_says_what_dice_to_expect(self) -> None:
         assert FOUND.expected_dice is None
         card = Card(quality=((1.0, 0.5),))  # half the soft Dice

@@ -24,6 +24,10 @@ class Segmentation:
     probability: Float32  # (H, W), or (K, H, W) for K classes
     card: Card
 
+    def __repr__(self) -> str:
+        height, width = self.mask.shape
+        return f"Segmentation({height} x {width}, {self.area_px} px, {100 * self.area_fraction:.1f} %)"
+
     @cached_property
     def mask(self) -> UInt8:
         """Labels (H, W): 1 where the probability reaches the card's threshold; of K classes the most probable."""
