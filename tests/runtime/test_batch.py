@@ -14,6 +14,7 @@ from lvunet.card import Card
 from lvunet.errors import EmptyInput, OutputError
 from lvunet.image import UInt8, read_image, write_image
 from lvunet.runtime import FileResult, Segmentation, Segmenter, segment_files
+from lvunet.runtime.batch import cells
 from models import picture
 
 
@@ -64,6 +65,23 @@ def test_the_table_has_a_line_for_each_file(segmenter: Segmenter, photos: Path, 
     assert [row["area_px"] for row in rows if row["error"]] == [""]
 
 
+@pytest.mark.parametrize(("drawn", "named"), [("out/drawn", "drawn/ward/c.png"), ("drawn", "{here}/drawn/ward/c.png")])
+def test_the_table_names_what_is_below_it_from_where_it_lies_and_all_else_in_full(
+    segmenter: Segmenter, photos: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, drawn: str, named: str
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    list(segment_files(segmenter, [photos], "out", drawn))
+    with Path("out/areas.csv").open(newline="") as file:
+        *_, row = csv.DictReader(file)
+    assert row["mask"] == str(Path("ward/c.png"))
+    assert row["overlay"] == str(Path(named.format(here=tmp_path)))
+    assert row["file"] == str(photos / "ward" / "c.png")
+
+
+def test_a_number_of_the_table_has_six_significant_digits() -> None:
+    assert cells(12_345_678, 2 / 3, 1 / 30_000_000, 1.0, None) == [12_345_678, "0.666667", "3.33333e-08", "1", None]
+
+
 def test_the_table_says_what_dice_to_expect_where_the_model_was_calibrated(
     artefact: Path, photos: Path, tmp_path: Path
 ) -> None:
@@ -78,7 +96,7 @@ def test_the_table_says_what_dice_to_expect_where_the_model_was_calibrated(
     assert column(card, tmp_path / "before") == [""] * 3
     calibrated = replace(card, quality=((1.0, 1.0),))
     found = [Segmentation(each.image, each.probability, calibrated) for each in _segmented(artefact, photos)]
-    assert column(calibrated, tmp_path / "after") == [str(each.expected_dice) for each in found]
+    assert column(calibrated, tmp_path / "after") == [f"{each.expected_dice:.6g}" for each in found]
 
 
 def _segmented(artefact: Path, photos: Path) -> list[Segmentation]:

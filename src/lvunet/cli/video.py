@@ -29,7 +29,7 @@ def segment_video(inputs: Sequence[str], model: str, output: Path, overlays: boo
     Raises `InputError`, `OutputError` and `MissingDependency`; no half-written video or table stays.
     """
     from lvunet.image import atomic_write
-    from lvunet.runtime.batch import AREAS
+    from lvunet.runtime.batch import AREAS, cells
     from lvunet.runtime.segmenter import load
     from lvunet.runtime.video import Video, segment_frames, write_video
 
@@ -52,7 +52,7 @@ def segment_video(inputs: Sequence[str], model: str, output: Path, overlays: boo
                     found.save(masks / f"{frame.number:06}.png")
                 if add:
                     add(found.overlay(), frame.time_s)
-                area = found.area_px, found.area_fraction, found.expected_dice
+                area = cells(found.area_px, found.area_fraction, found.expected_dice)
                 table.writerow((frame.number, f"{frame.time_s:.6f}", *area))
                 seconds.append(perf_counter())
                 advance()

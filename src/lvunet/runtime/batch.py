@@ -8,7 +8,7 @@ from collections import deque
 from collections.abc import Generator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import nullcontext
-from dataclasses import astuple, dataclass, fields
+from dataclasses import astuple, dataclass, fields, replace
 from pathlib import Path
 from threading import Lock
 
@@ -56,13 +56,19 @@ def segment_files(
     A file that cannot be used gives a result with `error`, and the rest goes on. Results come in order; the table
     appears, whole, after the last. A segmenter of one thread makes best use of the `workers`, one a core by default.
 
-    The column expected_dice of the table is the Dice that masks of like certainty had on the validation images of the
-    training: an estimate, not valid for images of another kind, and empty where the model was not calibrated.
+    The table names what is below it from where it lies, all else in full. Its column expected_dice is the Dice that
+    masks of like certainty had on the validation images of the training: an estimate, not valid for images of another
+    kind, and empty where the model was not calibrated.
 
     Raises `EmptyInput` for an input without images, and `OutputError` where a result cannot be written.
     """
     jobs = _plan(inputs, Path(output), None if overlays is None else Path(overlays))
     return _run(segmenter, jobs, Path(output) / AREAS, workers or cores())
+
+
+def cells(*values: object) -> list[object]:
+    """Return values as a table of areas has them: numbers with a fraction by six significant digits."""
+    return [f"{value:.6g}" if isinstance(value, float) else value for value in values]
 
 
 def cores() -> int:
@@ -129,11 +135,20 @@ def _run(segmenter: Segmenter, jobs: list[_Job], areas: Path, workers: int) -> G
         for job in jobs:
             pending.append(pool.submit(_segment, segmenter, job, large))
             if len(pending) > workers:
-                table.writerow(astuple(result := pending.popleft().result()))
+                table.writerow(_row(result := pending.popleft().result(), areas.parent))
                 yield result
         for future in pending:
-            table.writerow(astuple(result := future.result()))
+            table.writerow(_row(result := future.result(), areas.parent))
             yield result
+
+
+def _row(result: FileResult, folder: Path) -> list[object]:
+    """Return the cells of a result in the table of a folder."""
+
+    def named(path: Path | None) -> Path | None:
+        return path and (path.relative_to(folder) if path.is_relative_to(folder) else path.absolute())
+
+    return cells(*astuple(replace(result, mask=named(result.mask), overlay=named(result.overlay))))
 
 
 def _segment(segmenter: Segmenter, job: _Job, large: Lock) -> FileResult:
