@@ -37,7 +37,7 @@ def show(title: str, head: Sequence[str], rows: Sequence[Sequence[str]], note: s
 
 @contextmanager
 def progress(doing: str, total: int) -> Iterator[Callable[[], None]]:
-    """Show a bar while the block runs; it is given a function that counts one more as done."""
-    with Progress(console=err, transient=True) as bar:
+    """Show a bar in a terminal while the block runs; it is given a function that counts one more as done."""
+    with Progress(console=err, transient=True, disable=not err.is_interactive) as bar:
         task = bar.add_task(doing, total=total)
         yield lambda: bar.advance(task)
