@@ -1,6 +1,7 @@
 """One network in many runtimes: what is compared computes the same, and is held against the machine's peak."""
 
 import json
+import os
 import subprocess
 import sys
 from collections.abc import Callable, Mapping
@@ -142,6 +143,16 @@ def test_a_runtime_that_cannot_do_it_is_said_with_the_reason_and_the_others_go_o
     assert found.record(provenance())["failures"] == found.failures
     with pytest.raises(ExportError, match="none can do this: branching in compile, "):
         compare(network, ["compile"], Card(), Workload(side=16))
+
+
+def test_nothing_is_said_of_cuda_where_there_is_no_gpu(tmp_path: Path) -> None:
+    code = (
+        "from torch import nn; from lvunet.benchmark.runtimes import Card, Workload, compare; "
+        "compare({'net': nn.Conv2d(3, 1, 1).eval()}, ['compile'], Card(), Workload(side=16), rounds=1)"
+    )
+    without = {**os.environ, "CUDA_HOME": str(tmp_path), "CUDA_VISIBLE_DEVICES": ""}
+    ended = subprocess.run([sys.executable, "-c", code], env=without, capture_output=True, check=True)
+    assert b"CUDA" not in ended.stderr
 
 
 def test_the_authors_form_of_another_network_is_no_candidate() -> None:

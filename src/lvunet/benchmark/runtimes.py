@@ -1,6 +1,8 @@
 """One network in every runtime that is installed, or many networks in one: their latency in one alternating run."""
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+import logging
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from copy import deepcopy
 from ctypes import CDLL
 from dataclasses import replace
@@ -131,11 +133,24 @@ def _candidate(network: nn.Module, runtime: str, card: Card, workload: Workload,
     """Return the call of a network in a runtime, which has been called, and found to answer as PyTorch does."""
     deployed = Deployed(network, card, workload.batch)
     expected = cast(NDArray[np.float32], _eager(deployed, workload)())  # (B, K, side, side)
-    made = _prepared(deployed, network, runtime, workload, folder)
-    apart = float(np.abs(np.reshape(cast(ArrayLike, made()), expected.shape) - expected).max())
+    with _without_talk_of_cuda():
+        made = _prepared(deployed, network, runtime, workload, folder)
+        apart = float(np.abs(np.reshape(cast(ArrayLike, made()), expected.shape) - expected).max())
     if runtime not in (AUTHORS, *FEWER_BITS) and not apart <= FOLDED_TO_ARTEFACT:  # NaN is not within
         raise ExportError(f"its probability is {apart:.2g} from that of PyTorch, more than {FOLDED_TO_ARTEFACT:g}")
     return made
+
+
+@contextmanager
+def _without_talk_of_cuda() -> Iterator[None]:
+    """Keep back that PyTorch, as it compiles for the CPU, finds CUDA installed and no device for it."""
+    talk = logging.getLogger("torch.utils.cpp_extension")
+    level = talk.level
+    talk.setLevel(logging.ERROR)
+    try:
+        yield
+    finally:
+        talk.setLevel(level)
 
 
 def _prepared(deployed: Deployed, network: nn.Module, runtime: str, workload: Workload, folder: Path) -> Call:
