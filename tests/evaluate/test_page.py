@@ -128,6 +128,12 @@ def test_a_chart_has_the_colours_of_the_page_and_no_others() -> None:
     }
 
 
+def test_in_a_histogram_mean_and_median_have_colours_of_their_own() -> None:
+    lines = re.findall(r'style="([^"]*)"', histogram(np.linspace(0, 1, 50), "Dice"))
+    assert [("dasharray" in style) for style in lines if "stroke: var(--orange)" in style] == [False]
+    assert [("dasharray" in style) for style in lines if "stroke: var(--ink)" in style] == [True]
+
+
 def test_a_chart_says_what_it_is_to_who_cannot_see_it() -> None:
     svg = draw(lambda axes: axes.set(xlabel="epoch"), 'Loss & "Dice"')
     assert 'aria-label="Loss &amp; &quot;Dice&quot;"' in svg

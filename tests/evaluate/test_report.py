@@ -236,6 +236,22 @@ def test_outlines_are_drawn_where_the_masks_end_and_the_prediction_lies_on_top()
     assert tuple(drawn[20, 20]) == tuple(drawn[0, 0]) == (7, 7, 7)
 
 
+@pytest.mark.parametrize(("side", "ringed"), [(4, True), (5, False)])
+def test_a_region_of_up_to_a_fiftieth_of_the_side_has_a_ring_around_it(side: int, ringed: bool) -> None:
+    image, truth, prediction = np.zeros((100, 200, 3), np.uint8), *np.zeros((2, 100, 200), np.uint8)
+    prediction[48 : 48 + side, 98 : 98 + side] = 1  # around (50, 100); the ring has a radius of 0.04 * 200 = 8
+    drawn = draw_outlines(Outlined("case", image, truth, prediction))
+    assert (tuple(drawn[50, 92]) == tuple(drawn[50, 108]) == tuple(drawn[42, 100]) == PREDICTION) == ringed
+    assert not drawn[50, 94].any()
+
+
+def test_a_tiny_region_of_a_large_image_that_its_picture_loses_still_has_its_ring() -> None:
+    image, truth, prediction = np.zeros((800, 800, 3), np.uint8), *np.zeros((2, 800, 800), np.uint8)
+    truth[401, 401] = 1
+    drawn = draw_outlines(Outlined("case", image, truth, prediction), side_px=100)
+    assert (drawn == TRUTH).all(axis=-1).any()
+
+
 def test_large_images_become_small_pictures() -> None:
     image, mask = np.zeros((300, 1200, 3), np.uint8), np.zeros((300, 1200), np.uint8)
     assert draw_outlines(Outlined("case", image, mask, mask), side_px=400).shape == (100, 400, 3)

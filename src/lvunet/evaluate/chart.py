@@ -13,8 +13,16 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
 # What matplotlib draws in these colours is shown in the page's: a chart is drawn once for the light and the dark theme.
-INK, MUTED, LINE, BLUE, ORANGE, SHADE = (f"#0{i}0{i}0{i}" for i in range(1, 7))
-PAGE_COLOURS = {INK: "ink", MUTED: "muted", LINE: "line", BLUE: "blue", ORANGE: "orange", SHADE: "shade"}
+PAPER, INK, MUTED, LINE, BLUE, ORANGE, SHADE = (f"#0{i}0{i}0{i}" for i in range(1, 8))
+PAGE_COLOURS = {
+    PAPER: "paper",
+    INK: "ink",
+    MUTED: "muted",
+    LINE: "line",
+    BLUE: "blue",
+    ORANGE: "orange",
+    SHADE: "shade",
+}
 
 STYLE: Any = {
     "svg.fonttype": "none",
@@ -62,8 +70,11 @@ def histogram(values: NDArray[np.float64], name: str) -> str:
 
     def paint(axes: "Axes") -> None:
         axes.hist(values, bins=np.linspace(0, 1, 26).tolist(), color=BLUE, rwidth=0.88)
-        for value, style in ((float(values.mean()), "-"), (float(np.median(values)), (0, (2, 2)))):
-            axes.axvline(value, color=ORANGE, linestyle=style, linewidth=1)
+        mean, median = float(values.mean()), float(np.median(values))
+        for value in (mean, median):  # on bars of middling grey a line needs a margin
+            axes.axvline(value, color=PAPER, linewidth=3)
+        axes.axvline(mean, color=ORANGE)
+        axes.axvline(median, color=INK, linestyle=(0, (2, 2)))
         axes.set(xlim=(-0.01, 1.01), xlabel=name, ylabel="images")
         axes.yaxis.set_major_locator(MaxNLocator(nbins=5, integer=True))
 

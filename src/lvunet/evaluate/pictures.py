@@ -6,13 +6,14 @@ from io import BytesIO
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image, ImageFilter
+from PIL import Image, ImageDraw, ImageFilter
 
 from lvunet.evaluate.page import Gallery, Picture
 from lvunet.evaluate.scoring import Case, ImageScore, Outlined, Scores, Segmenter, outline
 from lvunet.image import COLOURS
 
 SIDE_PX = 384
+SMALL, RING = 0.02, 0.04  # of the longer side: a region up to the one gets a ring, whose radius is the other
 TRUTH, PREDICTION = COLOURS[2], COLOURS[0]
 LEGEND = ((f"rgb{TRUTH}", "truth (wide line)"), (f"rgb{PREDICTION}", "prediction (narrow line)"))
 
@@ -27,7 +28,8 @@ def galleries(segmenter: Segmenter, cases: Iterable[Case], scores: Scores, n: in
     chosen = {case.id: case for case in cases}
 
     def gallery(title: str, images: Sequence[ImageScore]) -> Gallery:
-        return Gallery(title, tuple(_picture(outline(segmenter, chosen[image.id]), image) for image in images), LEGEND)
+        pictures = tuple(_picture(outline(segmenter, chosen[image.id]), image) for image in images)
+        return Gallery(title, pictures, LEGEND, "A circle marks a tiny region.")
 
     return gallery("Worst cases", ranked[:n]), gallery("Median cases", ranked[middle : middle + n])
 
@@ -43,7 +45,21 @@ def draw_outlines(seen: Outlined, side_px: int = SIDE_PX) -> NDArray[np.uint8]:
         labels = Image.fromarray(mask).resize(size, Image.Resampling.NEAREST)
         highest, lowest = labels.filter(ImageFilter.MaxFilter(width_px)), labels.filter(ImageFilter.MinFilter(width_px))
         drawn[np.asarray(highest) != np.asarray(lowest)] = colour
-    return drawn
+    return _ringed(drawn, seen)
+
+
+def _ringed(drawn: NDArray[np.uint8], seen: Outlined) -> NDArray[np.uint8]:
+    """Return the picture with a ring around each region that is too small to be seen in it."""
+    from scipy import ndimage
+
+    picture = Image.fromarray(drawn)
+    ring, scale = ImageDraw.Draw(picture), picture.height / seen.image.shape[0]
+    for mask, colour, wider_px in ((seen.truth, TRUTH, 2), (seen.prediction, PREDICTION, 0)):
+        for region in ndimage.find_objects(ndimage.label(mask)[0]):
+            if max(along.stop - along.start for along in region) <= SMALL * max(mask.shape):
+                y, x = (scale * (along.start + along.stop) / 2 for along in region)
+                ring.circle((x, y), RING * max(picture.size) + wider_px, outline=colour, width=2)
+    return np.asarray(picture)
 
 
 def _picture(seen: Outlined, image: ImageScore) -> Picture:
