@@ -84,6 +84,20 @@ def test_one_photo_and_a_model_are_enough_and_the_masks_of_a_data_set_stay(
     assert truth.read_bytes() == before
 
 
+@pytest.mark.parametrize(
+    ("command", "flag"),
+    [("segment -m polyp", "-o"), ("evaluate polyp", "-o"), ("export polyp", "-o"), ("train", "--out")],
+)
+def test_a_file_in_the_place_of_a_folder_is_told_before_the_work(
+    lvunet: Lvunet, phantoms: Path, tmp_path: Path, command: str, flag: str
+) -> None:
+    (tmp_path / "file").touch()
+    data = {"segment -m polyp": [phantoms], "export polyp": []}.get(command, ["--data", phantoms])
+    code, said, complaint = lvunet(*command.split(), *data, flag, tmp_path / "file")
+    assert (code, said) == (2, "")
+    assert f"{tmp_path / 'file'} is a file, and the output needs a folder there." in " ".join(complaint.split())
+
+
 def test_one_bad_file_is_named_the_rest_goes_on_and_the_exit_code_says_so(
     lvunet: Lvunet, artefact: Path, phantoms: Path, tmp_path: Path
 ) -> None:
@@ -93,7 +107,7 @@ def test_one_bad_file_is_named_the_rest_goes_on_and_the_exit_code_says_so(
     Image.open(next((phantoms / "images").iterdir())).save(folder / "good.png")
     code, _, complaint = lvunet("segment", folder, "-m", artefact, "-o", tmp_path / "out")
     assert code == 1
-    assert "bad.png" in complaint
+    assert "bad.png is not a readable image: its content is none" in " ".join(complaint.split())
     assert (tmp_path / "out" / "good.png").exists()
     assert not (tmp_path / "out" / "bad.png").exists()
 
@@ -253,7 +267,14 @@ def test_a_split_table_is_taken_by_train_and_evaluate_and_seen_images_are_named(
         (["train", "--epochs", "7", "--validate-every", "2"], "epochs (7) must be a multiple of validate_every (2)"),
         (["train", "--epoch", "3"], "Did you mean --epochs?"),
         (["train", "--data", "nowhere"], "no folder nowhere"),
-        (["segment", "a.png", "--overlay", "-m", "kvasir-seg", "-o", "x"], "segment has no flag --overlay"),
+        (
+            ["train", "--config", "nowhere.toml"],
+            "cannot read the configuration nowhere.toml: No such file or directory.",
+        ),
+        (
+            ["segment", "a.png", "--overlay", "-m", "kvasir-seg", "-o", "x"],
+            "segment has no flag --overlay. Did you mean '--overlays'?",
+        ),
         (["segment", "a.png", "-m", "kvasir-seg", "-o", "x", "--workers", "-3"], "--workers -3: give at least 1"),
         (["benchmark", "--threads", "0"], "threads = 0: give at least 1"),
         (["export", "kvasir-sog", "-o", "x.onnx"], "Did you mean 'kvasir-seg'?"),

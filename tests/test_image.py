@@ -14,6 +14,7 @@ from lvunet.errors import EmptyInput, InputError, OutputError
 from lvunet.image import (
     COLOURS,
     atomic_write,
+    demand_writable,
     find_images,
     overlay,
     read_image,
@@ -97,6 +98,10 @@ class TestWriting:
         for path in (tmp_path / "file" / "image.png", Path("/proc/lvunet/image.png"), tmp_path):
             with pytest.raises(OutputError, match="cannot write"):
                 write_image(path, COLOURFUL)
+
+    def test_a_place_that_can_be_written_to_is_left_as_it_is(self, tmp_path: Path) -> None:
+        demand_writable(tmp_path / "new" / "deeper" / "image.png")
+        assert not [*tmp_path.iterdir()]
 
     @pytest.mark.parametrize("interruption", [KeyboardInterrupt, ValueError, OSError])
     def test_an_interrupted_write_leaves_what_was_there(

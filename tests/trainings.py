@@ -1,6 +1,7 @@
 """Small trainings on phantoms, and what is to be compared of them."""
 
 import csv
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -16,8 +17,8 @@ def configure(phantoms: Path, out: Path, **changes: Any) -> TrainConfig:
     return TrainConfig(**{**values, **changes})
 
 
-def run(phantoms: Path, out: Path, **changes: Any) -> Run:
-    return train(configure(phantoms, out, **changes), progress_bar=False)
+def run(phantoms: Path, out: Path, tell: Callable[[str], None] = lambda _: None, **changes: Any) -> Run:
+    return train(configure(phantoms, out, **changes), progress_bar=False, tell=tell)
 
 
 def rows(folder: Path) -> list[dict[str, str]]:

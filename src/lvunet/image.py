@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import ExifTags, Image, ImageFilter, ImageOps
+from PIL import ExifTags, Image, ImageFilter, ImageOps, UnidentifiedImageError
 
 from lvunet.errors import EmptyInput, ImageTooLarge, InputError, MismatchedPair, OutputError, UnreadableImage
 
@@ -179,10 +179,12 @@ def atomic_write(path: str | Path) -> Iterator[Path]:
 
 
 def demand_writable(path: Path) -> None:
-    """Raise `OutputError` unless a file can be made beside `path`: to be known before hours of work. Makes folders."""
+    """Raise `OutputError` unless a file can be made at `path`, in folders that may have to be made: before the work."""
+    place = next(parent for parent in path.absolute().parents if parent.exists())
+    if not place.is_dir():
+        raise OutputError(f"{place} is a file, and the output needs a folder there. Choose another output.")
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        with TemporaryFile(dir=path.parent):
+        with TemporaryFile(dir=place):
             pass
     except OSError as error:
         raise OutputError(f"cannot write {path}: {error.strerror or error}. Choose another output.") from error
@@ -226,7 +228,8 @@ def _pillow(source: str | Path | bytes | Image.Image) -> Iterator[Image.Image]:
     except FileNotFoundError as error:
         raise UnreadableImage(f"{_name(source)}: no such file.") from error
     except Exception as error:  # on damaged bytes decoders raise anything: OSError, SyntaxError, struct.error, ...
-        raise UnreadableImage(f"{_name(source)} is not a readable image: {error}") from error
+        why = "its content is none" if isinstance(error, UnidentifiedImageError) else error
+        raise UnreadableImage(f"{_name(source)} is not a readable image: {why}") from error
 
 
 def _open(source: str | Path | bytes) -> Image.Image:

@@ -44,7 +44,6 @@ def test_several_targets_are_exported_by_one_command(lvunet: Lvunet, checkpoint:
         (["MODEL", "-o", "OUT", "--verify-on", "nowhere"], "nowhere"),
         (["NOTFOLDABLE", "-o", "OUT"], "slope is 0.5"),
         (["nothing.onnx", "-o", "OUT"], "no model 'nothing.onnx'"),
-        (["MODEL"], "--output"),
         (["MODEL", "-o", "OUT", "--limit", "nan"], "--limit nan: give 1 to 86400 seconds"),
         (["MODEL", "-o", "OUT", "--limit", "0"], "--limit 0: give 1 to 86400 seconds"),
     ],

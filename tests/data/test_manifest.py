@@ -165,7 +165,7 @@ def test_a_split_selects_its_samples_in_order_and_leaves_out_the_others() -> Non
     split = Split("set", "paper", 0, train=("a", "b"), val=("c",), test=("d",))
     samples = [Sample(key, Path(key)) for key in "zdcba"]
     assert [sample.id for sample in split.select(samples, "train")] == ["a", "b"]
-    with pytest.raises(ConfigError, match=r"1 of the 2 train ids of split set paper-0 .* such as b"):
+    with pytest.raises(ConfigError, match=r"is not set, .* 1 of the 2 train ids of paper-0 are not in it, such as b"):
         split.select(samples[:3] + samples[4:], "train")
 
 

@@ -117,7 +117,7 @@ def test_several_masks_of_one_image_are_merged_by_union(tmp_path: Path) -> None:
 
 def test_an_image_without_a_mask_is_named_with_the_cure(draw: Draw) -> None:
     root = draw("images/a.png", "images/b.png", "masks/a.png")
-    with pytest.raises(MismatchedPair, match=r"1 images have no mask: b\. Add or remove"):
+    with pytest.raises(MismatchedPair, match=r"1 image\(s\) without mask: b\. Each"):
         find_samples(root)
     assert scan(root).without_mask == ("b",)
     assert [sample.id for sample in scan(root).samples] == ["a"]
@@ -125,7 +125,7 @@ def test_an_image_without_a_mask_is_named_with_the_cure(draw: Draw) -> None:
 
 def test_of_many_masks_without_an_image_the_first_five_are_named(draw: Draw) -> None:
     root = draw("images/a.png", "masks/a.png", *(f"masks/m{k}.png" for k in range(7)))
-    with pytest.raises(MismatchedPair, match=r"7 masks have no image: m0, m1, m2, m3, m4, \.\.\."):
+    with pytest.raises(MismatchedPair, match=r"7 mask\(s\) without image: m0, m1, m2, m3, m4, \.\.\."):
         find_samples(root)
 
 

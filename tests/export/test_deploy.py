@@ -179,7 +179,7 @@ class TestNothingIsWritten:
             (["onnx"], "o.pt2", OutputError, r"ends in its suffix \(\.onnx\)"),
             (["onnx", "torch"], "o.onnx", OutputError, "give a folder, or for one target"),
             (["ncnn"], "o", MissingDependency, r"--to ncnn needs .*pip install 'lvunet\[ncnn\]'"),
-            (["onnx"], "file/o", OutputError, "cannot write to"),
+            (["onnx"], "file/o", OutputError, "file is a file, and the output needs a folder there"),
             (["onnx"], "taken", OutputError, r"taken/lvunet\.onnx is a folder"),
         ],
     )

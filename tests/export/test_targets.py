@@ -58,6 +58,14 @@ class TestTheTable:
         with pytest.raises(MissingDependency, match=command):
             wanted([name])
 
+    def test_all_that_is_missing_is_named_at_once(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        for module in ("openvino", "ncnn", "pnnx"):
+            monkeypatch.setitem(sys.modules, module, None)
+        with pytest.raises(MissingDependency) as error:
+            wanted(["ncnn", "onnx", "openvino"])
+        command = "pip install 'lvunet[ncnn,openvino]'"
+        assert str(error.value) == f"--to ncnn openvino needs ncnn, pnnx, openvino: {command}."
+
     def test_every_export_needs_torch(self, monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setitem(sys.modules, "torch", None)
         assert all(absent(target.modules) for target in TARGETS.values())

@@ -34,8 +34,13 @@ def test_a_run_goes_on_from_a_model_whose_function_it_keeps(
     source = tmp_path / form if form == "model.onnx" else finished.best
     config = TrainConfig.read(None, {"init": str(source), "learning_rate": 1e-9, "final_learning_rate": 0})
     assert config.deep == "done"
-    changes = {"deep", "init", "learning_rate", "final_learning_rate"}
-    tuned = run(phantoms, tmp_path / "run", **config.model_dump(include=changes), epochs=1)
+    changes = config.model_dump(include={"deep", "init", "learning_rate", "final_learning_rate"})
+    told: list[str] = []
+    tuned = run(phantoms, tmp_path / "run", told.append, **changes, epochs=1)
+    validation = len(json.loads((tuned.folder / "manifest.json").read_text(encoding="utf-8"))["split"]["val"])
+    assert f"has seen {validation} of the {validation} validation images" in told.pop()
+    run(phantoms, tmp_path / "run", told.append, **changes, epochs=1)
+    assert told[1:] == [f"all 1 epochs are trained already: {tmp_path / 'run'}"]
     _, after = load_checkpoint(tuned.best)
     assert set(after.training["seen"]) >= set(card.training["seen"])
     assert after.training["before"]["name"] == card.name

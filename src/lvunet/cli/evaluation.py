@@ -50,8 +50,11 @@ def evaluate(
     if not model:
         raise ConfigError("give a model to score, or --all and the folder of the training runs.")
 
+    from lvunet.image import demand_writable
     from lvunet.runtime.segmenter import load
 
+    if output:
+        demand_writable(output / "report.html")
     segmenter, rival = load(model), load(against) if against else None
     samples, split, seen = chosen(segmenter, data, part, (dataset, protocol, split_seed))
     return _evaluate_one(segmenter, rival, samples, (dataset or data.resolve().name, split, seen), output)
@@ -74,7 +77,7 @@ def chosen(
             complain(f"left out, as seen in training too: {', '.join(left_out)}")
         return samples, split, 0
     seen = seen_in_training(trained, samples)
-    if seen and part == "all":
+    if seen:
         complain(f"{len(seen)} of the {len(samples)} images were seen in training, such as {seen[0]}.")
     return samples, split, len(seen)
 

@@ -9,6 +9,7 @@ from lvunet.errors import ConfigError
 from lvunet.export.targets import TARGETS, Precision, TargetName, wanted
 from lvunet.screen import complain, progress, say, show
 
+EXPORTED = Path("exported")
 LONGEST_S = 86_400  # of a conversion: a day
 FULL, MANY = 12, 128  # images: a difference in fp32 is everywhere, an outline that flips is rare
 
@@ -17,7 +18,7 @@ def export(
     model: str,
     /,
     *,
-    output: Annotated[Path, Parameter(name=["--output", "-o"])],
+    output: Annotated[Path, Parameter(name=["--output", "-o"])] = EXPORTED,
     to: Annotated[tuple[TargetName, ...], Parameter(consume_multiple=True)] = ("onnx",),
     precision: Precision = "fp32",
     verify_on: Path | None = None,

@@ -9,6 +9,7 @@ from cyclopts import Parameter
 from lvunet.errors import ConfigError, did_you_mean
 from lvunet.screen import complain, progress, say
 
+FLAGS = ("--model", "--output", "--overlays", "--workers")  # of segment
 SEGMENTED = Path("segmented")  # not "masks": data sets keep their truth in that
 
 
@@ -30,7 +31,7 @@ def segment(
         workers: Images at a time, one thread each; default: one a core.
     """
     from lvunet.cli.video import is_video, segment_video
-    from lvunet.image import find_images
+    from lvunet.image import demand_writable, find_images
     from lvunet.runtime.batch import segment_files
     from lvunet.runtime.segmenter import load
     from lvunet.runtime.zoo import bundled
@@ -40,7 +41,7 @@ def segment(
     if inputs == ("-",):
         return _segment_stdin(model, output)
     if mistyped := next((name for name in inputs if name.startswith("--")), None):
-        raise ConfigError(f"segment has no flag {mistyped}; lvunet segment --help lists them.")
+        raise ConfigError(f"segment has no flag {mistyped}.{did_you_mean(mistyped, FLAGS)}")
     if str(output) == "-":
         raise ConfigError("-o - is for one image from standard input; give a folder.")
     if workers is not None and workers < 1:
@@ -49,6 +50,7 @@ def segment(
         raise ConfigError(f"-o {output}: give a folder; the masks keep the names of their images.")
     if is_video(inputs, output):
         return segment_video(inputs, model, output, overlays, workers)
+    demand_writable(output / "areas.csv")
     segmenter = load(model, threads=1)
     done, failed, drawn = 0, 0, output / "overlays" if overlays else None
     with progress("segmenting", len(find_images(inputs))) as advance:

@@ -32,8 +32,11 @@ def robustness(
     from lvunet.evaluate.evidence import write_json
     from lvunet.evaluate.page import write_page
     from lvunet.evaluate.robustness import CONDITIONS, page, table, under_corruptions
+    from lvunet.image import demand_writable
     from lvunet.runtime.segmenter import load
 
+    if output:
+        demand_writable(output / "report.html")
     segmenter = load(model)
     samples, split, seen = chosen(segmenter, data, part, (dataset, protocol, split_seed))
     with progress("scoring", len(samples) * (1 + len(CONDITIONS))) as advance:

@@ -5,7 +5,7 @@ from typing import Annotated
 
 from cyclopts import Parameter
 
-from lvunet.learn.config import TrainConfig
+from lvunet.learn.config import MANIFEST, TrainConfig
 from lvunet.screen import say
 
 DEFAULTS = TrainConfig()
@@ -25,13 +25,19 @@ def train(
         config: A TOML file, such as those in configs/. Every key is also a flag, and the flag wins.
         results: Also score the test part, and write the record into this folder.
     """
+    from lvunet.data.selection import samples_of
+    from lvunet.image import demand_writable
+
+    chosen = TrainConfig.read(config, overrides.model_dump(include=overrides.model_fields_set))
+    samples_of(chosen.data, chosen.dataset)  # what is wrong with it is told before PyTorch is loaded
+    demand_writable(chosen.folder / MANIFEST)
+
     from lvunet.benchmark.accuracy import publish_run
     from lvunet.benchmark.peers import constructor
     from lvunet.learn.train import export
     from lvunet.learn.train import train as run_training
 
-    chosen = TrainConfig.read(config, overrides.model_dump(include=overrides.model_fields_set))
-    run = run_training(chosen, build=constructor(chosen.network))
+    run = run_training(chosen, build=constructor(chosen.network), tell=say)
     say(f"best epoch {run.epoch + 1}, validation Dice {run.val_dice:.4f}: {run.best}")
     if chosen.foldable:
         say(f"folded, proven equal and exported: {export(run, chosen)}")

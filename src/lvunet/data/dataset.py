@@ -11,7 +11,7 @@ from torch.utils.data import Dataset, Sampler
 
 from lvunet.card import Card
 from lvunet.data.augment import Batch, Preset, augmented
-from lvunet.data.registry import Sample
+from lvunet.data.registry import CHECK, Sample
 from lvunet.errors import MismatchedPair
 from lvunet.image import read_image, read_masks, resize, to_channels
 
@@ -57,7 +57,7 @@ def decode(sample: Sample, card: Card) -> tuple[Tensor, Tensor]:
     size = (card.size, card.size)
     image, truth = read_image(sample.image), read_masks(sample.masks, card.classes)
     if truth.shape != image.shape[:2]:
-        raise MismatchedPair(f"{sample.id}: the mask is {truth.shape}, but the image {image.shape[:2]}.")
+        raise MismatchedPair(f"{sample.id}: the mask is {truth.shape}, but the image {image.shape[:2]}. {CHECK}")
     if card.classes == 1:
         mask = resize(truth.astype(np.float32), size) >= 0.5
     else:

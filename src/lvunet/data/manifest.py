@@ -66,9 +66,9 @@ class Split:
         missing = [key for key in self.part(part) if key not in found]
         if missing:
             raise ConfigError(
-                f"{len(missing)} of the {len(self.part(part))} {part} ids of split {self.dataset} {self.protocol}-"
-                f"{self.seed} are not in the folder, such as {', '.join(missing[:3])}. "
-                "Is it the whole set, under its official names? To score images of your own: --part all."
+                f"this folder is not {self.dataset}, or not the whole set under its official names: "
+                f"{len(missing)} of the {len(self.part(part))} {part} ids of {self.protocol}-{self.seed} are not in "
+                f"it, such as {', '.join(missing[:3])}. To score images of your own: --part all."
             )
         groups = self.groups
         return [replace(found[key], group=found[key].group or groups.get(key, "")) for key in self.part(part)]

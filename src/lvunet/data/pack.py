@@ -13,7 +13,7 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from lvunet.data.registry import DATASETS, Sample, find_samples
+from lvunet.data.registry import CHECK, DATASETS, Sample, find_samples
 from lvunet.data.selection import ORIGIN, image_hash
 from lvunet.errors import ConfigError, EmptyInput, MismatchedPair, OutputError
 from lvunet.image import read_image, read_masks, resize
@@ -83,7 +83,7 @@ def pack_sample(sample: Sample, packing: Packing) -> tuple[bytes, bytes]:
     """
     image, truth = read_image(sample.image), read_masks(sample.masks)
     if truth.shape != image.shape[:2]:
-        raise MismatchedPair(f"{sample.id}: the mask is {truth.shape}, but the image {image.shape[:2]}.")
+        raise MismatchedPair(f"{sample.id}: the mask is {truth.shape}, but the image {image.shape[:2]}. {CHECK}")
     size = (packing.size, packing.size)
     pixels = np.rint(resize(image, size)).astype(np.uint8)  # (size, size, 3)
     mask = resize(truth.astype(np.float32), size) >= 0.5  # (size, size)

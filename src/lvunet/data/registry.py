@@ -9,6 +9,8 @@ from pathlib import Path
 from lvunet.errors import ConfigError, EmptyInput, InputError, MismatchedPair, did_you_mean
 from lvunet.image import IMAGE_SUFFIXES
 
+CHECK = "`lvunet data check FOLDER` lists all that is wrong."
+
 
 @dataclass(frozen=True)
 class Published:
@@ -193,12 +195,12 @@ def find_samples(root: Path | str) -> list[Sample]:
     """
     folder = scan(root)
     problems = [
-        f"{len(ids)} {what}: {', '.join(ids[:5])}{', ...' if len(ids) > 5 else ''}"
-        for what, ids in (("images have no mask", folder.without_mask), ("masks have no image", folder.without_image))
+        f"{len(ids)} {what} without {other}: {', '.join(ids[:5])}{', ...' if len(ids) > 5 else ''}"
+        for what, other, ids in (("image(s)", "mask", folder.without_mask), ("mask(s)", "image", folder.without_image))
         if ids
     ]
     if problems:
-        raise MismatchedPair(f"{root}: {'; '.join(problems)}. Add or remove those files; names must match.")
+        raise MismatchedPair(f"{root}: {'; '.join(problems)}. Each images/NAME needs a masks/NAME; {CHECK}")
     return list(folder.samples)
 
 

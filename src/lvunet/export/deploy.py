@@ -17,7 +17,7 @@ from lvunet.export.proof import Artefact, Deployment, write_proof
 from lvunet.export.restore import initial
 from lvunet.export.targets import TARGETS, Precision, Target, wanted
 from lvunet.fold import fold
-from lvunet.image import UInt8
+from lvunet.image import UInt8, demand_writable
 from lvunet.model import LVUNet, state_sha256
 from lvunet.runtime.segmenter import load
 from lvunet.runtime.sidecar import sidecar
@@ -119,6 +119,7 @@ def _places(output: Path, targets: Sequence[Target], name: str) -> Mapping[str, 
     for place in places.values():
         if place.is_dir() and place.suffix != ".mlpackage":
             raise OutputError(f"{place} is a folder. Remove it, or choose another output.")
+        demand_writable(place)
     return places
 
 

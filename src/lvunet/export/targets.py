@@ -38,7 +38,7 @@ class Target:
     @property
     def install(self) -> str:
         """The command that installs everything."""
-        return f"pip install 'lvunet[{self.extra}]'"
+        return install(self.extra)
 
 
 TARGETS: Mapping[str, Target] = {
@@ -78,13 +78,21 @@ def wanted(names: Sequence[str], precision: Precision = "fp32") -> tuple[Target,
     if unknown := next((name for name in names if name not in TARGETS), None):
         raise ConfigError(f"no target {unknown!r}.{did_you_mean(unknown, TARGETS)}")
     targets = tuple(TARGETS[name] for name in dict.fromkeys(names))
+    lacking: dict[str, Target] = {}  # by module
     for target in targets:
         if precision not in target.precisions:
             raise ConfigError(f"--to {target.name} has no {precision}, but {', '.join(target.precisions)}.")
         quantizer = (target.quantizer,) if precision == "int8" and target.quantizer else ()
-        if lacking := absent((*target.modules, *quantizer)):
-            raise MissingDependency(f"--to {target.name} needs {', '.join(lacking)}: {target.install}.")
+        lacking |= dict.fromkeys(absent((*target.modules, *quantizer)), target)
+    if lacking:
+        these, extras = (dict.fromkeys(getattr(each, key) for each in lacking.values()) for key in ("name", "extra"))
+        raise MissingDependency(f"--to {' '.join(these)} needs {', '.join(lacking)}: {install(*extras)}.")
     return targets
+
+
+def install(*extras: str) -> str:
+    """Return the command that installs extras of the package."""
+    return f"pip install 'lvunet[{','.join(extras)}]'"
 
 
 def absent(modules: Sequence[str]) -> list[str]:

@@ -110,7 +110,8 @@ class TrainConfig(BaseModel):
         try:
             values = tomllib.loads(path.read_text(encoding="utf-8")) if path else {}
         except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
-            raise ConfigError(f"cannot read the configuration {path}: {error}") from error
+            why = error.strerror if isinstance(error, OSError) else error
+            raise ConfigError(f"cannot read the configuration {path}: {why}.") from error
         where = str(path or "the flags")
         recipe = str((overrides or {}).get("recipe", values.get("recipe", "paper")))
         own = {name: values.pop(name) for name in RECIPES if isinstance(values.get(name), dict)}

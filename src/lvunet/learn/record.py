@@ -17,6 +17,7 @@ from lvunet.errors import CheckpointError, ConfigError
 from lvunet.evaluate.provenance import provenance
 from lvunet.learn.config import LAST, MANIFEST, TrainConfig
 
+OTHERS = {"data_sha256": "images or masks", "split": "split"}  # what may differ but the configuration
 DAMAGE = (OSError, EOFError, ValueError, LookupError, TypeError, AttributeError, RuntimeError, UnpicklingError)
 
 
@@ -53,11 +54,14 @@ def resumable(folder: Path, record: Mapping[str, Any]) -> tuple[Path | None, int
         before, now = json.loads((folder / MANIFEST).read_text(encoding="utf-8")), json.loads(json.dumps(record))
         known = {key: value for key, value in before["config"].items() if key in TrainConfig.model_fields}
         was = TrainConfig.model_validate(known).model_dump(mode="json")  # without keys that are gone, with those since
-        changed = [key for key in now["config"] if was[key] != now["config"][key]]
-        changed += [key for key in ("data_sha256", "split") if before[key] != now[key]]
+        changed = [f"{key} ({was[key]}, not {new})" for key, new in now["config"].items() if was[key] != new]
+        changed += [what for key, what in OTHERS.items() if before[key] != now[key]]
         epoch = int(torch.load(last, map_location="cpu", weights_only=True)["epoch"]) + 1
     except DAMAGE as error:
         raise CheckpointError(f"{folder}: this run is damaged ({error}). Delete it, or give another --out.") from error
     if changed:
-        raise ConfigError(f"{folder} holds a run with other {', '.join(changed)}. Give another --out, or delete it.")
+        raise ConfigError(
+            f"{folder} holds a run of other settings: {', '.join(changed)}. Give --out and another folder, such as "
+            f"--out {folder}-2."
+        )
     return last, epoch

@@ -2,7 +2,7 @@
 
 import logging
 import warnings
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from itertools import islice
@@ -21,7 +21,7 @@ from lvunet.card import IMAGENET_MEAN, IMAGENET_STD, Card
 from lvunet.data.dataset import EpochBatches, SegmentationData
 from lvunet.data.manifest import Part, Split
 from lvunet.data.registry import Sample
-from lvunet.data.selection import PICTURES, task
+from lvunet.data.selection import PICTURES, seen_in_training, task
 from lvunet.errors import CheckpointError, ConfigError
 from lvunet.evaluate.evidence import write_json
 from lvunet.export.onnx import export_onnx
@@ -49,19 +49,21 @@ class Run:
     epoch: int
 
 
-def train(config: TrainConfig, progress_bar: bool = True, build: Constructor = LVUNet) -> Run:
+def train(
+    config: TrainConfig,
+    progress_bar: bool = True,
+    build: Constructor = LVUNet,
+    tell: Callable[[str], None] = lambda _: None,
+) -> Run:
     """Train, or go on with the interrupted run in `config.folder`; raises any `LVUNetError`.
 
-    `build` makes the network that `config.network` names.
+    `build` makes the network that `config.network` names; `tell` is given what a person should know beforehand.
     """
     keep_freed_memory()
     split, used = _parts(config)
-    record = run_record(config, split, used)
-    last, epoch = resumable(config.folder, record)
     pl.seed_everything(config.seed, verbose=False)
-    network, card = _start(config, build, seen_images(used))
-    if last is None:  # it says with which code, and where, the run was begun
-        write_json(config.folder / MANIFEST, record)
+    network, card = _start(config, build, used, tell)
+    last, epoch = _begun(config, run_record(config, split, used), tell)
     keep_best = KeepBest(config.folder)
     with _lightning_at_ease():
         trainer = _trainer(config, keep_best, progress_bar)
@@ -90,6 +92,18 @@ def train(config: TrainConfig, progress_bar: bool = True, build: Constructor = L
         calibrate(run.best, (validation[key] for key in every), build)
     trainer.strategy.barrier()
     return run
+
+
+def _begun(config: TrainConfig, record: dict[str, Any], tell: Callable[[str], None]) -> tuple[Path | None, int]:
+    """Return the checkpoint to go on from and its epoch, as `resumable` does; of a new run write the manifest."""
+    last, epoch = resumable(config.folder, record)
+    if last is None:  # it says with which code, and where, the run was begun
+        write_json(config.folder / MANIFEST, record)
+    elif epoch < config.epochs:
+        tell(f"going on with epoch {epoch + 1} of {config.epochs}: {config.folder}")
+    else:
+        tell(f"all {epoch} epochs are trained already: {config.folder}")
+    return last, epoch
 
 
 def _parts(config: TrainConfig) -> tuple[Split, dict[Part, list[Sample]]]:
@@ -147,8 +161,14 @@ def _lightning_at_ease() -> Iterator[None]:
                 logger.setLevel(level)
 
 
-def _start(config: TrainConfig, build: Constructor, seen: list[str]) -> tuple[nn.Module, Card]:
-    """Return the network as training finds it: new, or that of `config.init`, which has seen images of its own."""
+def _start(
+    config: TrainConfig, build: Constructor, used: dict[Part, list[Sample]], tell: Callable[[str], None]
+) -> tuple[nn.Module, Card]:
+    """Return the network as training finds it: new, or that of `config.init`, which has seen images of its own.
+
+    `tell` hears of those that the epoch will be chosen by.
+    """
+    seen = seen_images(used)
     several = ("background", *(f"class {label}" for label in range(1, config.classes)))
     card = Card(
         name=config.folder.resolve().name,
@@ -169,6 +189,11 @@ def _start(config: TrainConfig, build: Constructor, seen: list[str]) -> tuple[nn
     if config.deep == "done" and network.slope != 1:
         raise ConfigError(
             f"{config.init} has slope {network.slope:g}: its deep training is not over. Give --deep paper."
+        )
+    if known := seen_in_training(before.training, used["val"]):
+        tell(
+            f"{config.init} has seen {len(known)} of the {len(used['val'])} validation images in its own training: "
+            "their Dice says little of new images."
         )
     earlier = {key: value for key, value in before.training.items() if key != "seen"}
     history = {
