@@ -1,7 +1,11 @@
 """The whole path in one call: pictures, deep training, fold, export, proof, evaluation, masks, one report."""
 
+import os
+import sys
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
+from shutil import which
 
 import numpy as np
 
@@ -39,18 +43,16 @@ def demo(out: Path, data: Path | None, say: Callable[[str], None]) -> Path:
     """
     root = data or out / "phantoms"
     if data is None:
-        say(f"drawing {PHANTOMS} phantoms: polyp-like, dermoscopy-like and ultrasound-like, with exact masks")
-        write_phantoms(root, PHANTOMS, seed=0)
+        draw_phantoms(root, say)
     samples = find_samples(root)
     split = split_samples(samples, seed=0)
-    say(
-        f"training on {len(split.train)} images and choosing the epoch on {len(split.val)}; "
-        f"{len(split.test)} are kept apart"
-    )
+    parts = len(split.train), len(split.val), len(split.test)
+    say("{} images to train on, {} to choose the epoch by, {} kept apart".format(*parts))
     run = train(demo_config(root, len(split.train), out / "run"))
 
     say("folding, exporting to ONNX, proving that nothing changed")
     model, card = load_checkpoint(run.best)
+    card = replace(card, name="demo model")
     test = split.select(samples, "test")
     artefact = out / "model.onnx"
     proof = export_onnx(model, card, artefact, [read_image(sample.image) for sample in test[:PROVEN_ON]])
@@ -67,7 +69,20 @@ def demo(out: Path, data: Path | None, say: Callable[[str], None]) -> Path:
     say("measuring the forms of the network against each other")
     costs = compare_forms(model, card, artefact, threads=1, rounds=10)
     write_page(out / "report.html", demo_page(evaluation, proof, costs, exported, test, run.folder / LOG))
+    say(f"next: {_command()} segment your-photos/ -m {'polyp' if data is None else artefact} --overlays")
     return out / "report.html"
+
+
+def _command() -> str:
+    """Return what a shell here calls `lvunet` by: `make` puts it into an environment that is not entered yet."""
+    return "lvunet" if which("lvunet") else os.path.relpath(Path(sys.executable).with_name("lvunet"))
+
+
+def draw_phantoms(root: Path, say: Callable[[str], None]) -> None:
+    """Draw all phantoms of the demo, if there are not all of them yet."""
+    if len([*(root / "masks").glob("*.png")]) < PHANTOMS:
+        say(f"drawing {PHANTOMS} phantoms: polyp-like, dermoscopy-like and ultrasound-like, with exact masks")
+        write_phantoms(root, PHANTOMS, seed=0)
 
 
 def demo_config(root: Path, images: int, run: Path) -> TrainConfig:
