@@ -43,7 +43,7 @@ def test_several_targets_are_exported_by_one_command(lvunet: Lvunet, checkpoint:
         (["MODEL", "-o", "TAKEN"], "is a folder. Remove it"),
         (["MODEL", "-o", "OUT", "--verify-on", "nowhere"], "nowhere"),
         (["NOTFOLDABLE", "-o", "OUT"], "slope is 0.5"),
-        (["nothing.onnx", "-o", "OUT"], "no model 'nothing.onnx'"),
+        (["nothing.onnx", "-o", "OUT"], "no file 'nothing.onnx'"),
         (["MODEL", "-o", "OUT", "--limit", "nan"], "--limit nan: give 1 to 86400 seconds"),
         (["MODEL", "-o", "OUT", "--limit", "0"], "--limit 0: give 1 to 86400 seconds"),
     ],

@@ -1,5 +1,6 @@
 """Loading a model by name or path, and what it says about an image."""
 
+import sys
 from dataclasses import replace
 from io import BytesIO
 from pathlib import Path
@@ -10,10 +11,11 @@ from PIL import Image
 
 import lvunet
 from lvunet.card import Card
-from lvunet.errors import ArtefactError, CheckpointError, ConfigError, OutputError
+from lvunet.errors import ArtefactError, CheckpointError, ConfigError, MissingDependency, OutputError
 from lvunet.image import Float32, read_image
 from lvunet.runtime import Segmentation
 from lvunet.runtime.onnx_backend import OnnxSegmenter
+from lvunet.runtime.segmenter import BACKENDS
 from lvunet.runtime.torch_backend import TorchSegmenter
 from models import picture
 
@@ -87,10 +89,37 @@ class TestLoad:
         with pytest.raises(ConfigError, match="Did you mean 'kvasir-seg'"):
             lvunet.load("kvasir-sge")
 
-    @pytest.mark.parametrize("name", ["missing.onnx", "no-such-model", "folder/"])
-    def test_neither_file_nor_name_says_what_can_be_given(self, name: str) -> None:
-        with pytest.raises(ConfigError, match=r"Give the path of an \.onnx or \.safetensors file"):
+    @pytest.mark.parametrize(
+        ("name", "answer"),
+        [
+            ("missing.onnx", r"^no file 'missing\.onnx'\. Give the path of a model, or the name of one\. There is: "),
+            ("out/nothing.tflite", r"^no file 'out/nothing\.tflite'\. "),
+            ("out/nothing", r"^no file 'out/nothing'\. "),
+            ("kvasir-seg.onnx", r"^no file .* Did you mean 'kvasir-seg'\?$"),
+            ("no-such-model", r"^no model 'no-such-model'\. "),
+        ],
+    )
+    def test_neither_file_nor_name_says_what_can_be_given(self, name: str, answer: str) -> None:
+        with pytest.raises(ConfigError, match=answer):
             lvunet.load(name)
+
+    @pytest.mark.parametrize(
+        ("suffix", "module", "cure"),
+        [
+            (".onnx", "onnxruntime", "pip install lvunet."),
+            (".xml", "openvino", "pip install 'lvunet[openvino]', or load its export to .onnx."),
+        ],
+    )
+    def test_without_its_runtime_it_says_what_to_install(
+        self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, suffix: str, module: str, cure: str
+    ) -> None:
+        path = tmp_path / f"model{suffix}"
+        path.touch()
+        monkeypatch.setitem(sys.modules, module, None)  # so that it is not found
+        monkeypatch.delitem(sys.modules, f"lvunet.runtime.{BACKENDS[suffix].module}", raising=False)
+        with pytest.raises(MissingDependency) as error:
+            lvunet.load(path)
+        assert str(error.value) == f"{path} needs {module}: {cure}"
 
     def test_another_suffix_is_refused(self, tmp_path: Path) -> None:
         (tmp_path / "model.pth").touch()

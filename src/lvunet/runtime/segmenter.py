@@ -141,9 +141,8 @@ def load(name_or_path: str | Path, threads: int | None = None) -> Segmenter:
         module = import_module(f"lvunet.runtime.{backend.module}")
     except ImportError as error:
         what = f"needs {error.name}" if isinstance(error, ModuleNotFoundError) else f"cannot be run here ({error})"
-        raise MissingDependency(
-            f"{path} {what}: pip install 'lvunet[{backend.extra}]', or load its export to .onnx."
-        ) from error
+        cure = f"pip install 'lvunet[{backend.extra}]', or load its export to .onnx"
+        raise MissingDependency(f"{path} {what}: {cure if backend.extra else 'pip install lvunet'}.") from error
     try:
         segmenter: Segmenter = getattr(module, backend.load)(path, threads)
     except LVUNetError:

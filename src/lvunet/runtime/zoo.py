@@ -55,8 +55,9 @@ def model_file(name_or_path: str | Path, folder: Path = ZOO) -> Path:
         return path
     names = {model.stem: model for model in folder.glob("*.onnx")}
     if str(path) not in names:
-        nearest = did_you_mean(str(path), names)
-        raise ConfigError(f"no model {str(path)!r}. Give the path of an .onnx or .safetensors file.{nearest}")
+        what = "file" if path.suffix or path.parent != Path() else "model"
+        nearest = did_you_mean(path.name, names)
+        raise ConfigError(f"no {what} {str(path)!r}. Give the path of a model, or the name of one.{nearest}")
     return names[str(path)]
 
 
