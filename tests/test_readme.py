@@ -6,10 +6,13 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
+from PIL import Image
 from results import page, readme
 from results.section import origin
 
+from lvunet.data.phantom import phantom
 from lvunet.evaluate.intervals import mean_interval
 from lvunet.evaluate.page import Table
 
@@ -32,6 +35,18 @@ def test_every_picture_and_link_exists(name: str) -> None:
     local = [target.partition("#")[0] for target in targets if not target.startswith("http")]
     assert len(local) > 2
     assert all((ROOT / name).parent.joinpath(target).exists() for target in local), local
+
+
+def test_the_program_of_the_readme_outlines_a_photo(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    Image.fromarray(phantom("polyp", 0)[0]).save("photo.jpg")
+    program = readme.README.read_text(encoding="utf-8").split("```python\n")[1].split("```")[0]
+    exec(compile(program, "README.md", "exec"), {})
+    mask, drawn = (np.asarray(Image.open(name)) for name in ("mask.png", "overlay.png"))
+    assert capsys.readouterr().out.split()[0] == str(np.count_nonzero(mask))
+    assert drawn.shape == (*mask.shape, 3)
 
 
 def interval(mean: float, low: float, high: float, n: int = 40, clusters: int = 40) -> dict[str, Any]:
