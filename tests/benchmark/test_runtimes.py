@@ -24,6 +24,7 @@ from lvunet.evaluate.latency import Latency
 from lvunet.evaluate.provenance import machine, provenance
 from lvunet.export.targets import TARGETS, absent
 from lvunet.model import LVUNet, save_checkpoint
+from lvunet.runtime.zoo import bundled
 
 Lvunet = Callable[..., tuple[int, str, str]]
 SMALL = Workload(batch=2, side=128)
@@ -115,6 +116,13 @@ def test_a_runtime_that_is_not_installed_is_answered_with_the_command_that_insta
     extra = TARGETS[runtime.partition("-")[0]].extra
     with pytest.raises(MissingDependency, match=rf"^{runtime} needs .*: pip install 'lvunet\[{extra}\]'.$"):
         compare(ready(["lv-unet"])[0], [runtime], Card(), SMALL)
+
+
+def test_int8_without_the_packages_of_its_own_is_not_installed(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "nncf", None)  # so that it is not found
+    assert "openvino-int8" not in installed(["all"])
+    with pytest.raises(MissingDependency, match=r"^openvino-int8 needs .*nncf: pip install 'lvunet\[openvino\]'\.$"):
+        compare({}, ["openvino-int8"], Card(), SMALL)
 
 
 @pytest.mark.parametrize(
@@ -235,11 +243,13 @@ def test_a_plot_shows_every_candidate_its_median_and_its_floor(tmp_path: Path) -
 def test_the_command_writes_table_plot_and_record(lvunet: Lvunet, tmp_path: Path) -> None:
     plot, numbers = tmp_path / "speed.svg", tmp_path / "speed.json"
     run = ("--runtimes", "pytorch", "channels-last", "--size", 128, "--rounds", 1, "--plot", plot, "--json", numbers)
-    code, said, _ = lvunet("benchmark", *run)
+    code, said, _ = lvunet("benchmark", "polyp", *run)
     assert code == 0
     assert "lv-unet in channels-last" in said
     assert plot.is_file()
-    assert len(json.loads(numbers.read_text(encoding="utf-8"))["latencies"]) == 2
+    record = json.loads(numbers.read_text(encoding="utf-8"))
+    assert len(record["latencies"]) == 2
+    assert (record["model"], record["source_sha256"]) == ("polyp", bundled()["polyp"].source_sha256)
 
 
 @pytest.mark.parametrize(
@@ -251,8 +261,12 @@ def test_the_command_writes_table_plot_and_record(lvunet: Lvunet, tmp_path: Path
         (["--runtimes", "onnx", "--networks", "lv-unit"], "no network 'lv-unit'. Did you mean 'lv-unet'?"),
         (["--runtimes", "onnx", "--threads", 1_000], "threads = 1000: this process may use"),
         (["--threads", 1_000], "threads = 1000: this process may use"),
-        (["--runtimes", "pytorch", "--json", f"{__file__}/speed.json"], "cannot write"),
-        (["--runtimes", "pytorch", "--plot", f"{__file__}/speed.svg"], "cannot write"),
+        (["--runtimes", "pytorch", "--json", f"{__file__}/speed.json"], "the output needs a folder there"),
+        (["--runtimes", "pytorch", "--plot", f"{__file__}/speed.svg"], "the output needs a folder there"),
+        (["--runtimes", "pytorch", "--json", "."], ". is a folder, and the output is a file."),
+        (["--json", "/"], "/ is a folder, and the output is a file."),
+        (["--runtimes", "onnx", "--size", 31], "--size 31: lv-unet takes 32 pixels or more."),
+        (["--runtimes", "onnx", "--networks", "all", "--size", 7], "--size 7: lv-unet takes 32 pixels or more."),
     ],
 )
 def test_a_mistake_is_answered_before_anything_is_measured(

@@ -102,6 +102,9 @@ class TestWhatIsExported:
         page = (folder / "parity.html").read_text(encoding="utf-8")
         assert "2 of 2" in page
         assert all(f"{link.max_abs_difference:.1e}" in page for link in deployment.links)
+        assert all(each.whole and f"{each.whole.lowest_dice:.4f}" in page for each in deployment.artefacts)
+        alone = replace(deployment, artefacts=deployment.artefacts[1:])
+        assert (deployment.page, alone.page) == ("parity.html", "parity-torch.html")
 
     @pytest.mark.slow
     def test_an_export_of_an_export_is_the_same_network(

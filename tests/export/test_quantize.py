@@ -34,7 +34,11 @@ def test_eight_bits_of_a_weight_are_off_by_half_a_step_at_most() -> None:
 def test_halves_are_half_the_size_and_agree(images: list[UInt8], tmp_path: Path) -> None:
     made = deploy("polyp", ["onnx"], tmp_path, images, fewer=FewerBits("fp16"))
     (artefact,) = made.artefacts
-    assert {path.name for path in tmp_path.iterdir()} == {"polyp-fp16.onnx", "parity-fp16.html", "parity-fp16.json"}
+    assert {path.name for path in tmp_path.iterdir()} == {
+        "polyp-fp16.onnx",
+        "parity-onnx-fp16.html",
+        "parity-onnx-fp16.json",
+    }
     assert artefact.size_bytes < 1_200_000
     assert artefact.link
     assert artefact.link.mean_dice >= HALF_DICE

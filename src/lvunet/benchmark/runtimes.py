@@ -4,7 +4,6 @@ import logging
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from copy import deepcopy
-from ctypes import CDLL
 from dataclasses import replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -22,7 +21,7 @@ from lvunet.benchmark.roofline import roofline
 from lvunet.benchmark.speeds import Speeds, Workload, candidate
 from lvunet.card import Card
 from lvunet.errors import ConfigError, ExportError, MissingDependency, did_you_mean
-from lvunet.evaluate.latency import measure, torch_threads
+from lvunet.evaluate.latency import keep_freed_memory, measure, torch_threads
 from lvunet.export.deployed import Deployed, graph
 from lvunet.export.parity import FOLDED_TO_ARTEFACT
 from lvunet.export.quantize import REDUCED
@@ -35,7 +34,6 @@ AUTHORS = "authors"  # their deployed form, in PyTorch
 EAGER, CHANNELS_LAST, COMPILED = "pytorch", "channels-last", "compile"
 FLOAT = tuple(name for name, target in TARGETS.items() if target.executed)
 FEWER_BITS = tuple(f"{target}-{precision}" for target, precision in REDUCED)
-TRIM_THRESHOLD, MMAP_THRESHOLD = -1, -3  # glibc's malloc.h
 RUNTIMES = (AUTHORS, EAGER, CHANNELS_LAST, COMPILED, *FLOAT, *FEWER_BITS)
 
 
@@ -57,7 +55,7 @@ def compare(
     """
     workload.demand(rounds)
     _demand(runtimes)
-    _keep_freed_memory()
+    keep_freed_memory()
     card = replace(card, size=workload.side)
     candidates: dict[str, Call] = {}
     failures: dict[str, str] = {}
@@ -78,12 +76,12 @@ def compare(
         latencies = measure(candidates, threads=workload.threads, rounds=rounds, calls=max(2, 8 // workload.batch))
         pixels = torch.zeros(1, card.in_channels, card.size, card.size)
         costs = {name: count(network, pixels) for name, network in networks.items()}
-        return Speeds(workload, tuple(latencies), costs, roofline(workload.threads), failures)
+        return Speeds(workload, tuple(latencies), costs, roofline(workload.threads), failures, card)
 
 
 def installed(names: Iterable[str]) -> tuple[str, ...]:
     """Return the runtimes, each once, or for `all` those whose packages are there."""
-    absent_here = [name for name in (*FLOAT, *FEWER_BITS) if absent(_target(name)[0].modules)]
+    absent_here = [name for name in (*FLOAT, *FEWER_BITS) if _lacking(name)]
     there = tuple(name for name in RUNTIMES if name not in absent_here)
     return there if ALL in (chosen := tuple(dict.fromkeys(names))) else chosen
 
@@ -113,20 +111,13 @@ def _demand(runtimes: Sequence[str]) -> None:
     for name in runtimes:
         if name not in RUNTIMES:
             raise ConfigError(f"no runtime {name!r}.{did_you_mean(name, (ALL, *RUNTIMES))}")
-        if name in (*FLOAT, *FEWER_BITS) and (lacking := absent(_target(name)[0].modules)):
+        if name in (*FLOAT, *FEWER_BITS) and (lacking := _lacking(name)):
             raise MissingDependency(f"{name} needs {', '.join(lacking)}: {_target(name)[0].install}.")
 
 
-def _keep_freed_memory() -> None:
-    """Let the C library keep what PyTorch frees, as it does by itself in a process without other runtimes.
-
-    With OpenVINO, ExecuTorch or LiteRT beside it an eager LV-UNet had 4,500 page faults a call instead of 25, and took
-    twice as long (2026-11-23).
-    """
-    library = CDLL(None)
-    if hasattr(library, "mallopt"):  # of glibc
-        library.mallopt(TRIM_THRESHOLD, 2**30)
-        library.mallopt(MMAP_THRESHOLD, 2**25)  # its upper limit
+def _lacking(runtime: str) -> list[str]:
+    target, precision = _target(runtime)
+    return absent(target.needed(precision))
 
 
 def _candidate(network: nn.Module, runtime: str, card: Card, workload: Workload, folder: Path) -> Call:

@@ -2,11 +2,14 @@
 
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
+from functools import cached_property
 from typing import Any
 
 import numpy as np
 
 from lvunet.benchmark.roofline import Roofline
+from lvunet.card import Card
+from lvunet.data.phantom import KINDS, phantom
 from lvunet.errors import ConfigError
 from lvunet.evaluate.latency import Latency
 from lvunet.evaluate.page import Table
@@ -36,10 +39,11 @@ class Workload:
         if self.threads > (cores := machine().cores):
             raise ConfigError(f"threads = {self.threads}: this process may use {cores} cores; give no more.")
 
-    @property
+    @cached_property
     def images(self) -> UInt8:
-        """The images, (B, side, side, 3): noise, on which no network takes another time than on a photograph."""
-        return np.random.default_rng(0).integers(0, 256, (self.batch, self.side, self.side, 3), dtype=np.uint8)
+        """The images, (B, side, side, 3): drawn, on which no network takes another time than on a photograph."""
+        size = (self.side, self.side)
+        return np.stack([phantom(KINDS[k % len(KINDS)], k, size)[0] for k in range(self.batch)])
 
 
 @dataclass(frozen=True)
@@ -51,6 +55,7 @@ class Speeds:
     costs: Mapping[str, tuple[int, int]]  # parameters and multiply-adds, of each network, for one image
     limit: Roofline
     failures: Mapping[str, str] = field(default_factory=dict)
+    card: Card = field(default_factory=Card)  # of the LV-UNet, or of a new one
 
     @property
     def by_speed(self) -> list[Latency]:
@@ -94,6 +99,8 @@ class Speeds:
         times = {each.name: self.times_the_floor(each) for each in self.latencies}
         return {
             "workload": str(self.workload),
+            "model": self.card.name,
+            "source_sha256": self.card.source_sha256,
             "limit": asdict(self.limit),
             "networks": {name: {"parameters": p, "multiply_adds": m} for name, (p, m) in self.costs.items()},
             "latencies": [asdict(each) | {"times_the_floor": times[each.name]} for each in self.latencies],

@@ -30,7 +30,7 @@ def export(
 
     Args:
         model: A trained .safetensors, an exported .onnx, or a model of the zoo by name.
-        output: Folder for the artefacts with parity.html and parity.json, of int8 parity-int8.html and so on; or, for
+        output: Folder for the artefacts with parity.html and parity.json, of one target parity-TARGET.html; or, for
             one target, its file.
         to: The targets: one or several. lvunet doctor shows which are installed.
         precision: fp16 is smaller; bf16 and int8 are for speed, and refused if they cost more than half a point of
@@ -39,7 +39,8 @@ def export(
             fewer bits than fp32). Default: phantoms. Where
             it has images/ and masks/, bf16 and int8 are judged on all that the model was not trained on.
         calibrate_on: Images like those that int8 will see, of which up to 128 are taken. Default: as verify_on.
-        force: Keep what is not worth having.
+        force: Keep what is not worth having. fp16 and bf16 whose masks agree with those of fp32 to a mean Dice below
+            0.998 are refused all the same.
         limit: Seconds that a converter may take.
     """
     wanted(to, precision)  # before any import, since it says what to install
@@ -48,7 +49,7 @@ def export(
 
     from lvunet.data.selection import held_out, pictures
     from lvunet.export.deploy import FewerBits, deploy
-    from lvunet.export.proof import table, verdicts
+    from lvunet.export.proof import table, verdicts, whole_path
     from lvunet.export.restore import initial
 
     card = initial(model)[1]
@@ -60,7 +61,7 @@ def export(
         fewer = FewerBits(precision, calibration, held_out(verify_on, card.training) if verify_on else [], force)
     with progress("exporting", len(to)) as advance:
         deployment = deploy(model, to, output, images, fewer=fewer, limit_s=limit, done=advance)
-    for shown in (table(deployment), *verdicts(deployment)):
+    for shown in (table(deployment), *whole_path(deployment), *verdicts(deployment)):
         show(shown.title, shown.head, shown.rows, shown.note)
     for artefact in deployment.artefacts:
         say(f"{artefact.target}: {artefact.path}, {artefact.size}")
@@ -85,6 +86,9 @@ def doctor(*, prove: bool = False) -> int:
     head = ("", "runs on", "installed", "state")
     rows = [(health.target, health.runs_on, health.versions or "-", health.verdict) for health in found]
     show("Targets of lvunet export", head, rows, "All of them: pip install 'lvunet[targets]'.", words=len(head))
+    for health in found:
+        if health.int8:
+            say(f"{health.target} in int8 {health.int8}.")
     broken = [health for health in found if health.error]
     for health in broken:
         complain(f"{health.target}: {health.error}")
