@@ -48,7 +48,7 @@ def demo(out: Path, data: Path | None, say: Callable[[str], None]) -> Path:
     split = split_samples(samples, seed=0)
     parts = len(split.train), len(split.val), len(split.test)
     say("{} images to train on, {} to choose the epoch by, {} kept apart".format(*parts))
-    run = train(demo_config(root, len(split.train), out / "run"))
+    run = train(demo_config(root, len(split.train), out / "run"), tell=say)
 
     say("folding, exporting to ONNX, proving that nothing changed")
     model, card = load_checkpoint(run.best)

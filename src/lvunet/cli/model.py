@@ -93,8 +93,7 @@ def demo(
         raise ConfigError("--port is of the page: demo --web --port.")
     from lvunet.demo import demo as run_demo
 
-    report = run_demo(output, data, say)
-    say(f"done: open {report}")
+    say(f"done: open {run_demo(output, data, say)}")
 
 
 def _segment_stdin(model: str, output: Path) -> int:
