@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from lvunet.export.health import Health, examine
-from lvunet.export.targets import TARGETS, absent
+from lvunet.export.targets import TARGETS, TargetName, absent
 from models import picture
 
 
@@ -42,6 +42,36 @@ def test_where_only_the_runtime_is_installed_it_says_so(monkeypatch: pytest.Monk
     assert "onnxscript" in health.versions
 
 
+@pytest.mark.parametrize(
+    ("name", "hidden", "verdict"),
+    [
+        ("executorch", "torch", "pip install 'lvunet[executorch]'"),  # its backend gives it tensors of torch
+        ("coreml", "torch", "pip install 'lvunet[coreml]'"),  # it runs on Apple's systems only
+        ("openvino", "onnx", "runs; to export: pip install 'lvunet[openvino]'"),
+    ],
+)
+def test_it_runs_only_with_all_that_running_needs(
+    monkeypatch: pytest.MonkeyPatch, name: TargetName, hidden: str, verdict: str
+) -> None:
+    if absent([TARGETS[name].runtime]):
+        pytest.skip(TARGETS[name].install)
+    monkeypatch.setitem(sys.modules, hidden, None)
+    assert next(health for health in examine() if health.target == name).verdict == verdict
+
+
+def test_what_int8_lacks_is_told(monkeypatch: pytest.MonkeyPatch, lvunet: Callable[..., tuple[int, str, str]]) -> None:
+    if absent(TARGETS["openvino"].modules):
+        pytest.skip(TARGETS["openvino"].install)
+    monkeypatch.setitem(sys.modules, "nncf", None)
+    code, said, _ = lvunet("doctor")
+    assert code == 0
+    assert [line.split()[0] for line in said.splitlines() if line.rstrip().endswith("works, without int8")] == [
+        "openvino"
+    ]
+    assert "\nopenvino in int8 needs nncf: pip install 'lvunet[openvino]'.\n" in said
+    assert max(map(len, said.splitlines())) <= 120
+
+
 def test_a_process_that_dies_at_the_import_is_broken(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (tmp_path / "onnxscript.py").write_text("import os; os.abort()", encoding="utf-8")
     monkeypatch.setenv("PYTHONPATH", str(tmp_path))
@@ -57,7 +87,8 @@ def test_a_whole_export_proves_what_is_installed() -> None:
         if absent(target.modules):
             assert "pip install" in found[name].verdict
         else:
-            assert found[name].verdict == ("proven" if target.executed else "exports; runs elsewhere")
+            verdict = "proven" if target.executed else "exports; runs elsewhere"
+            assert found[name].verdict.removesuffix(", without int8") == verdict
             assert found[name].error == ""
 
 

@@ -26,21 +26,25 @@ class Health:
     versions: str
     verdict: str
     error: str = ""
+    int8: str = ""  # what it lacks for that, and the command, where all else is there
 
 
 def examine(images: Sequence[UInt8] = ()) -> Iterator[Health]:
     """Examine one target after another: by importing its packages or, given images, by a whole export with proof."""
     for target in TARGETS.values():
-        lacking = absent(target.modules)
-        if target.runtime in lacking:
-            verdict, error = target.install, ""
-        elif lacking:
-            error = _imported([target.runtime])
-            verdict = f"runs; to export: {target.install}"
-        else:
+        error = int8 = ""
+        if not absent(target.modules):
             error = _exported(target, images) if images else _imported(target.modules)
             verdict = ("proven" if images else "works") if target.executed else "exports; runs elsewhere"
-        yield Health(target.name, target.runs_on, _versions(target), "broken" if error else verdict, error)
+            if lacking := absent(target.needed("int8")):
+                verdict += ", without int8"
+                int8 = f"needs {', '.join(lacking)}: {target.install}"
+        elif target.executed and not absent(target.running):
+            error = _imported(target.running)
+            verdict = f"runs; to export: {target.install}"
+        else:
+            verdict = target.install
+        yield Health(target.name, target.runs_on, _versions(target), "broken" if error else verdict, error, int8)
 
 
 def _imported(modules: Sequence[str]) -> str:

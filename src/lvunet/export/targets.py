@@ -29,11 +29,22 @@ class Target:
     inside: bool = False  # whether the card is in the file itself
     precisions: tuple[Precision, ...] = ("fp32",)
     quantizer: str | None = None  # the module that int8 needs besides
+    beside: tuple[str, ...] = ()  # modules without which its runtime cannot load a file
 
     @property
     def modules(self) -> tuple[str, ...]:
-        """All modules that an export needs, its own first."""
-        return tuple(dict.fromkeys((self.runtime, *self.converters, *FOR_ALL)))
+        """All modules that an export in float32 needs, its own first."""
+        return self.needed("fp32")
+
+    @property
+    def running(self) -> tuple[str, ...]:
+        """All modules that running a file needs."""
+        return (self.runtime, *self.beside)
+
+    def needed(self, precision: Precision) -> tuple[str, ...]:
+        """All modules that an export in a precision needs, its own first."""
+        quantizer = (self.quantizer,) if precision == "int8" and self.quantizer else ()
+        return tuple(dict.fromkeys((self.runtime, *self.converters, *FOR_ALL, *quantizer)))
 
     @property
     def install(self) -> str:
@@ -54,7 +65,7 @@ TARGETS: Mapping[str, Target] = {
         ),
         Target(
             "executorch", ".pte", "phones, embedded", "executorch", (), "executorch",
-            precisions=("fp32", "int8"), quantizer="torchao",
+            precisions=("fp32", "int8"), quantizer="torchao", beside=("torch",),
         ),
         Target(
             "litert", ".tflite", "Android, embedded", "ai_edge_litert", ("litert_torch",), "litert",
@@ -82,8 +93,7 @@ def wanted(names: Sequence[str], precision: Precision = "fp32") -> tuple[Target,
     for target in targets:
         if precision not in target.precisions:
             raise ConfigError(f"--to {target.name} has no {precision}, but {', '.join(target.precisions)}.")
-        quantizer = (target.quantizer,) if precision == "int8" and target.quantizer else ()
-        lacking |= dict.fromkeys(absent((*target.modules, *quantizer)), target)
+        lacking |= dict.fromkeys(absent(target.needed(precision)), target)
     if lacking:
         these, extras = (dict.fromkeys(getattr(each, key) for each in lacking.values()) for key in ("name", "extra"))
         raise MissingDependency(f"--to {' '.join(these)} needs {', '.join(lacking)}: {install(*extras)}.")
