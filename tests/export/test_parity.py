@@ -10,7 +10,7 @@ import torch
 
 from lvunet.errors import EmptyInput, ParityError
 from lvunet.export.onnx import write_onnx
-from lvunet.export.parity import Link, verify
+from lvunet.export.parity import HALF_DICE, Link, verify
 from lvunet.fold import fold
 from lvunet.image import Float32, UInt8
 from lvunet.runtime import Segmenter
@@ -56,6 +56,13 @@ def test_a_difference_is_measured_and_its_image_is_named(trained: TorchSegmenter
     link = verify(trained, folded, Shifted(folded, on=IMAGES[1], by=5e-5), IMAGES).links[1]
     assert link.max_abs_difference == pytest.approx(5e-5, rel=1e-2)
     assert link.worst_image == 1
+
+
+def test_masks_that_do_not_agree_as_needed_are_refused_whatever_force() -> None:
+    link = Link("folded -> openvino", 1.0, 0.4, 0.9, 0, 0.1, mean_dice=0.9979, needed_dice=HALF_DICE)
+    with pytest.raises(ParityError, match=r"mean Dice of 0\.9979, less than 0\.998\. .* nor does --force keep one;"):
+        link.demand()
+    replace(link, mean_dice=0.998).demand()
 
 
 def test_a_network_that_was_not_deeply_trained_to_the_end_is_found(folded: TorchSegmenter, artefact: Path) -> None:

@@ -44,7 +44,8 @@ class Link:
         if self.mean_dice < self.needed_dice:
             raise ParityError(
                 f"{self.name}: the masks agree to a mean Dice of {self.mean_dice:.4f}, less than {self.needed_dice:g}. "
-                "No artefact was kept; export in fp32, or prove it on images of its kind: --verify-on FOLDER."
+                "No artefact was kept, nor does --force keep one; export in fp32, or prove it on images of its kind: "
+                "--verify-on FOLDER."
             )
         if not self.holds:
             raise ParityError(
