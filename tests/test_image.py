@@ -103,6 +103,15 @@ class TestWriting:
         demand_writable(tmp_path / "new" / "deeper" / "image.png")
         assert not [*tmp_path.iterdir()]
 
+    def test_a_folder_is_no_place_for_a_file(self, tmp_path: Path) -> None:
+        for path in (tmp_path, Path(), Path("/")):
+            with pytest.raises(OutputError, match="is a folder, and the output is a file"):
+                demand_writable(path)
+
+    def test_a_package_of_core_ml_may_be_replaced(self, tmp_path: Path) -> None:
+        (tmp_path / "model.mlpackage").mkdir()
+        demand_writable(tmp_path / "model.mlpackage")
+
     @pytest.mark.parametrize("interruption", [KeyboardInterrupt, ValueError, OSError])
     def test_an_interrupted_write_leaves_what_was_there(
         self, tmp_path: Path, interruption: type[BaseException]

@@ -179,7 +179,12 @@ def atomic_write(path: str | Path) -> Iterator[Path]:
 
 
 def demand_writable(path: Path) -> None:
-    """Raise `OutputError` unless a file can be made at `path`, in folders that may have to be made: before the work."""
+    """Raise `OutputError` unless a file can be made at `path`, in folders that may have to be made: before the work.
+
+    A file that is there may be replaced, and so may an .mlpackage, which is a folder, and one artefact.
+    """
+    if not path.name or (path.is_dir() and path.suffix != ".mlpackage"):
+        raise OutputError(f"{path} is a folder, and the output is a file. Choose another output.")
     place = next(parent for parent in path.absolute().parents if parent.exists())
     if not place.is_dir():
         raise OutputError(f"{place} is a file, and the output needs a folder there. Choose another output.")

@@ -81,10 +81,14 @@ def _in_runtimes(
     rounds: int,
     plot: Path | None,
 ) -> tuple["Table", dict[str, Any]]:
+    from lvunet.benchmark.peers import LVUNET
     from lvunet.benchmark.plot import checked, write_plot
-    from lvunet.benchmark.runtimes import compare, installed, ready
+    from lvunet.benchmark.runtimes import ALL, compare, installed, ready
     from lvunet.evaluate.provenance import provenance
+    from lvunet.model.lvunet import SMALLEST_SIDE
 
+    if workload.side < SMALLEST_SIDE and {LVUNET, ALL} & set(networks):
+        raise ConfigError(f"--size {workload.side}: {LVUNET} takes {SMALLEST_SIDE} pixels or more.")
     if plot:
         checked(plot)
     (chosen, card), wanted = ready(networks, model), installed(runtimes)
