@@ -47,7 +47,7 @@ def matrix(record: Record, images: str) -> Table:
     known = [cell["seen"] for cell in chosen if cell["seen"] is not None]
     note = f"Images that the model was trained or validated on: {sum(known)} in {len(known)} cells"
     note += f", not known of {len(chosen) - len(known)}." if len(known) < len(chosen) else "."
-    return Table(f"Recipe {record['recipe']}: Dice on {images}", ("trained on", *columns), tuple(rows), note)
+    return Table(f"{record['recipe']}: Dice on {images}", ("trained on", *columns), tuple(rows), note)
 
 
 def drops(record: Record) -> Table:
@@ -67,7 +67,7 @@ def drops(record: Record) -> Table:
     )
     head = ("drop in Dice", "mild / medium / severe", *(_trained(record, name) for name in record["corruptions"]))
     note = "Bold: the interval excludes 0. Pixels are those of a picture of 256 x 256."
-    return Table(f"Recipe {record['recipe']}: under corruptions", head, rows, note)
+    return Table(f"{record['recipe']}: under corruptions", head, rows, note)
 
 
 @dataclass(frozen=True)

@@ -11,6 +11,7 @@ from results.page import page, sections
 from results.runtimes_plot import PICTURE, picture
 from results.section import Section, counted, difference, found, interval_of, origin
 
+from lvunet.benchmark.accuracy import DEFAULTS
 from lvunet.benchmark.speeds import IN
 from lvunet.benchmark.standings import Record, budget_and_seed, dice_difference, read_records
 from lvunet.evaluate.page import Table
@@ -73,11 +74,9 @@ def against_preset(records: Sequence[Record]) -> str:
 
 
 def follows(record: Record, config: TrainConfig) -> bool:
-    """Whether a training was taught as a configuration says; keys that it has not were not there in its time."""
-    taught = record["training"]["config"]
-    return all(
-        taught.get(key, value) == value for key, value in config.model_dump(mode="json").items() if key not in OF_A_RUN
-    )
+    """Whether a training was taught as a configuration says; a key that was not there in its time had its default."""
+    taught = DEFAULTS | record["training"]["config"]
+    return all(taught[key] == value for key, value in config.model_dump(mode="json").items() if key not in OF_A_RUN)
 
 
 def mean(records: Sequence[Record]) -> str:
