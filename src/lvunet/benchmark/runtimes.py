@@ -1,8 +1,6 @@
 """One network in every runtime that is installed, or many networks in one: their latency in one alternating run."""
 
-import logging
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from copy import deepcopy
 from dataclasses import replace
 from pathlib import Path
@@ -28,8 +26,10 @@ from lvunet.export.quantize import REDUCED
 from lvunet.export.targets import TARGETS, Precision, Target, absent
 from lvunet.fold import fold
 from lvunet.model import LVUNet
+from lvunet.runtime.talk import muted
 
 ALL = "all"
+CPP_EXTENSION = "torch.utils.cpp_extension"  # a logger
 AUTHORS = "authors"  # their deployed form, in PyTorch
 EAGER, CHANNELS_LAST, COMPILED = "pytorch", "channels-last", "compile"
 FLOAT = tuple(name for name, target in TARGETS.items() if target.executed)
@@ -124,24 +124,12 @@ def _candidate(network: nn.Module, runtime: str, card: Card, workload: Workload,
     """Return the call of a network in a runtime, which has been called, and found to answer as PyTorch does."""
     deployed = Deployed(network, card, workload.batch)
     expected = cast(NDArray[np.float32], _eager(deployed, workload)())  # (B, K, side, side)
-    with _without_talk_of_cuda():
+    with muted(CPP_EXTENSION):  # compiling for the CPU, PyTorch finds CUDA installed and no device for it
         made = _prepared(deployed, network, runtime, workload, folder)
         apart = float(np.abs(np.reshape(cast(ArrayLike, made()), expected.shape) - expected).max())
     if runtime not in (AUTHORS, *FEWER_BITS) and not apart <= FOLDED_TO_ARTEFACT:  # NaN is not within
         raise ExportError(f"its probability is {apart:.2g} from that of PyTorch, more than {FOLDED_TO_ARTEFACT:g}")
     return made
-
-
-@contextmanager
-def _without_talk_of_cuda() -> Iterator[None]:
-    """Keep back that PyTorch, as it compiles for the CPU, finds CUDA installed and no device for it."""
-    talk = logging.getLogger("torch.utils.cpp_extension")
-    level = talk.level
-    talk.setLevel(logging.ERROR)
-    try:
-        yield
-    finally:
-        talk.setLevel(level)
 
 
 def _prepared(deployed: Deployed, network: nn.Module, runtime: str, workload: Workload, folder: Path) -> Call:
