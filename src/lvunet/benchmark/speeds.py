@@ -42,8 +42,7 @@ class Workload:
     @cached_property
     def images(self) -> UInt8:
         """The images, (B, side, side, 3): drawn, on which no network takes another time than on a photograph."""
-        size = (self.side, self.side)
-        return np.stack([phantom(KINDS[k % len(KINDS)], k, size)[0] for k in range(self.batch)])
+        return drawn(self.batch, self.side)
 
 
 @dataclass(frozen=True)
@@ -107,6 +106,11 @@ class Speeds:
             "failures": dict(self.failures),
             **asdict(where),
         }
+
+
+def drawn(count: int, side: int) -> UInt8:
+    """Return so many phantoms, (count, side, side, 3)."""
+    return np.stack([phantom(KINDS[k % len(KINDS)], k, (side, side))[0] for k in range(count)])
 
 
 def candidate(network: str, runtime: str) -> str:
