@@ -8,7 +8,7 @@ from urllib.request import urlopen
 
 import pytest
 
-from lvunet.data.phantom import phantom
+from lvunet.data.phantom import phantom, write_phantoms
 from lvunet.image import write_image
 
 ROOT = Path(__file__).parents[1]
@@ -57,7 +57,9 @@ def test_a_model_segments_in_an_environment_without_torch(installed: Path, artef
     assert "CVC-ColonDB" in run(lvunet, "data", "list")
     assert "runs; to export: pip install 'lvunet[train]'" in run(lvunet, "doctor")
     to_openvino = ("export", "polyp", "--to", "openvino", "-o", tmp_path / "exported")
-    for command, extra in ((("train",), "train"), (to_openvino, "openvino")):
+    write_phantoms(tmp_path / "data", 2, seed=0)
+    to_train = ("train", "--data", tmp_path / "data", "--out", tmp_path / "run")
+    for command, extra in ((to_train, "train"), (to_openvino, "openvino")):
         refused = subprocess.run([lvunet, *command], capture_output=True, text=True, check=False)
         assert refused.returncode == 2
         assert f"pip install 'lvunet[{extra}]'" in refused.stderr
