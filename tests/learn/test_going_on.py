@@ -40,7 +40,7 @@ def test_a_run_goes_on_from_a_model_whose_function_it_keeps(
     validation = len(json.loads((tuned.folder / "manifest.json").read_text(encoding="utf-8"))["split"]["val"])
     assert f"has seen {validation} of the {validation} validation images" in told.pop()
     run(phantoms, tmp_path / "run", told.append, **changes, epochs=1)
-    assert told[1:] == [f"all 1 epochs are trained already: {tmp_path / 'run'}"]
+    assert told[1:] == [f"1 of 1 epochs are trained already: {tmp_path / 'run'}"]
     _, after = load_checkpoint(tuned.best)
     assert set(after.training["seen"]) >= set(card.training["seen"])
     assert after.training["before"]["name"] == card.name

@@ -99,10 +99,8 @@ def _begun(config: TrainConfig, record: dict[str, Any], tell: Callable[[str], No
     last, epoch = resumable(config.folder, record)
     if last is None:  # it says with which code, and where, the run was begun
         write_json(config.folder / MANIFEST, record)
-    elif epoch < config.epochs:
-        tell(f"going on with epoch {epoch + 1} of {config.epochs}: {config.folder}")
     else:
-        tell(f"all {epoch} epochs are trained already: {config.folder}")
+        tell(f"{epoch} of {config.epochs} epochs are trained already: {config.folder}")
     return last, epoch
 
 
