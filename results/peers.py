@@ -1,10 +1,10 @@
 """LV-UNet and its peers in one harness: what each costs, how fast it is, and how well it learns by the same recipe.
 
 python results/peers.py latency
-python results/peers.py accuracy configs/kvasir-seg.toml --data FOLDER --weights FILE --epochs 30
+python results/peers.py accuracy results/peers.toml --data FOLDER --weights FILE
 
-The first wants a quiet machine. The second trains one network after another, each in a folder of its own, and writes
-its table anew after each: run it again to go on where it was interrupted.
+The first wants a quiet machine. The second trains one network after another, each in a folder of its own, and adds each
+to its table: run it again to go on where it was interrupted, on another machine too. What is in the table stays.
 """
 
 import json
@@ -84,10 +84,10 @@ def accuracy(
     epochs: int | None = None,
     runs: Path = Path("runs"),
 ) -> None:
-    """Train the networks (default: all) by one recipe on one split, score them, and write the table of that folder.
+    """Train the networks (default: all) by one recipe on one split, score them, and add them to their table.
 
     Args:
-        recipe: A file of configs/.
+        recipe: A TOML file as of `lvunet train`.
         weights: "imagenet", where the packages can download, or a file of MobileNetV3-Large, for whom it fits.
         epochs: The budget of each; by default that of the recipe.
         runs: Where the folders of the runs are.
@@ -95,13 +95,17 @@ def accuracy(
     common = TrainConfig.read(recipe, {"data": data} | ({"epochs": epochs} if epochs else {}))
     split = f"{common.dataset or data.resolve().name}-{common.protocol}-{common.split_seed}"
     folder = runs / f"peers-{split}-{common.recipe}-s{common.seed}-e{common.epochs}"
+    file = HERE / f"{folder.name}.json"
     for name in in_order(names):
+        if name in known(file, common):
+            continue
         own = {"network": name, "weights": usable(name, weights), "out": folder / name}
         config = common.model_copy(update=own)
         if not scored(config):
             train(config, build=constructor(name))
             evaluate(config)
-        write_json(HERE / f"{folder.name}.json", table(folder))
+        record = json.loads((config.folder / SCORES).read_text(encoding="utf-8"))
+        write_json(file, table(record, known(file, common)))
 
 
 def in_order(names: Sequence[str]) -> list[str]:
@@ -166,32 +170,31 @@ def evaluate(config: TrainConfig) -> None:
     write_json(config.folder / SCORES, record | facts)
 
 
-def table(folder: Path) -> dict[str, Any]:
-    """Return what has been trained so far, each held against LV-UNet on the same images."""
-    files = [folder / name / SCORES for name in in_order(())]
-    records = [json.loads(path.read_text(encoding="utf-8")) for path in files if path.is_file()]
-    ours = records[0]
-    return {key: ours[key] for key in ("dataset", "split", "n", "intervals")} | {
-        "recipe": {key: value for key, value in ours["config"].items() if key not in OWN},
-        "networks": [
-            {key: record[key] for key in ROW}
-            | {"dice": record["metrics"]["dice"], "minus_lvunet": asdict(difference(record, ours))}
-            | {"dice_by_image": dice_by_image(record)}
-            for record in records
-        ],
+def known(file: Path, common: TrainConfig) -> dict[str, dict[str, Any]]:
+    """Return the rows of a table by name; none where it is of another recipe."""
+    if not file.is_file():
+        return {}
+    record = json.loads(file.read_text(encoding="utf-8"))
+    then = TrainConfig.model_validate(record["recipe"] | {key: getattr(common, key) for key in OWN})
+    return {row["name"]: row for row in record["networks"]} if then == common else {}
+
+
+def table(record: Mapping[str, Any], rows: Mapping[str, Mapping[str, Any]]) -> dict[str, Any]:
+    """Return the table with one network more, held against LV-UNet on the same images."""
+    own = {key: record[key] for key in ROW} | {"dice": record["metrics"]["dice"]}
+    own["dice_by_image"] = {image["id"]: round(image["dice"], 6) for image in record["images"]}
+    rows = {**rows, own["name"]: own}
+    own["minus_lvunet"] = asdict(difference(record, own["dice_by_image"], rows[LVUNET]["dice_by_image"]))
+    return {key: record[key] for key in ("dataset", "split", "n", "intervals")} | {
+        "recipe": {key: value for key, value in record["config"].items() if key not in OWN},
+        "networks": [rows[name] for name in in_order(()) if name in rows],
     }
 
 
-def dice_by_image(record: Mapping[str, Any]) -> dict[str, float]:
-    """Return the Dice of each image."""
-    return {image["id"]: round(image["dice"], 6) for image in record["images"]}
-
-
-def difference(record: Mapping[str, Any], ours: Mapping[str, Any]) -> Interval:
+def difference(record: Mapping[str, Any], own: Mapping[str, float], reference: Mapping[str, float]) -> Interval:
     """Return the mean of a network's Dice minus LV-UNet's over the images, drawn by group where there are groups."""
-    own, reference = dice_by_image(record), dice_by_image(ours)
-    groups = [image["group"] or image["id"] for image in record["images"]]
-    return mean_interval([own[key] - reference[key] for key in own], groups)
+    groups = {image["id"]: image["group"] or image["id"] for image in record["images"]}
+    return mean_interval([own[key] - reference[key] for key in groups], [*groups.values()])
 
 
 if __name__ == "__main__":
