@@ -11,6 +11,7 @@ from collections.abc import Sequence
 from dataclasses import asdict, dataclass, replace
 from hashlib import sha256
 from io import StringIO
+from operator import itemgetter
 from pathlib import Path
 from typing import Any
 
@@ -100,13 +101,19 @@ def main(name: str, run: Path, datasets: Path, results: Path = HERE, zoo: Path =
     card = put(source, name, artefact)
     model = facts(card, artefact, tests, run)
     write_json(zoo / f"{name}.json", asdict(model))
-    for path, text in (
-        (f"{name}.svg", drawn(worst)),
-        (f"{name}.md", card_page(card, model, artefact, tests, results)),
-        ("README.md", rendered("index.md.jinja", models=bundled(zoo).values(), intended_use=INTENDED_USE)),
-    ):
+    for path, text in {f"{name}.svg": drawn(worst), **pages(results, zoo)}.items():
         with atomic_write(zoo / path) as partial:
             partial.write_text(text, encoding="utf-8")
+
+
+def pages(results: Path = HERE, zoo: Path = ZOO) -> dict[str, str]:
+    """Return the cards of all models, and their index, each under the name of its file, as the records now have it."""
+    models, cards = bundled(zoo).values(), {}
+    for model in models:
+        artefact = zoo / f"{model.name}.onnx"
+        card = load(artefact).card
+        cards[f"{model.name}.md"] = card_page(card, model, artefact, of_model(card, "accuracy", results), results)
+    return {**cards, "README.md": rendered("index.md.jinja", models=models, intended_use=INTENDED_USE)}
 
 
 def of_model(card: Card, kind: str, results: Path) -> list[Record]:
@@ -257,16 +264,16 @@ def card_page(card: Card, model: Bundled, artefact: Path, tests: Sequence[Record
     )
 
 
-def robustness(card: Card, results: Path) -> list[Record]:
-    """Return the records of robustness, each reduced to what it says of a model."""
+def robustness(card: Card, results: Path) -> Record | None:
+    """Return the latest record of robustness that has a model, reduced to what it says of it."""
     found = []
     for path in sorted(results.glob("robustness-*.json")):
         record = json.loads(path.read_text(encoding="utf-8"))
         for name in (key for key, each in record["models"].items() if each["source_sha256"] == card.source_sha256):
             matrix = [cell for cell in record["matrix"] if cell["model"] == name]
-            mine = {"file": f"results/{path.name}", "matrix": matrix, "spoilt": record["corruptions"][name]}
+            mine: Record = {"file": f"results/{path.name}", "matrix": matrix, "spoilt": record["corruptions"][name]}
             found.append(record | mine)
-    return found
+    return max(found, key=itemgetter("date"), default=None)
 
 
 def rendered(template: str, **values: Any) -> str:

@@ -11,10 +11,12 @@ import pytest
 from PIL import Image
 from results import page, readme
 from results.section import origin
+from results.zoo import pages as zoo_pages
 
 from lvunet.data.phantom import phantom
 from lvunet.evaluate.intervals import mean_interval
 from lvunet.evaluate.page import Table
+from lvunet.runtime.zoo import ZOO, bundled
 
 ROOT = Path(__file__).parents[1]
 PAGES = ("README.md", "docs/results.md")
@@ -27,6 +29,12 @@ def test_the_numbers_of_the_readme_and_the_page_are_those_of_the_results() -> No
     text = readme.README.read_text(encoding="utf-8")
     assert readme.renewed(text, made) == text, "run `make numbers`"
     assert readme.PAGE.read_text(encoding="utf-8") == page.page(made), "run `make numbers`"
+
+
+def test_the_cards_of_the_models_are_those_of_the_results() -> None:
+    cards = zoo_pages()
+    assert len(cards) > len(bundled()) > 0
+    assert {name: (ZOO / name).read_text(encoding="utf-8") for name in cards} == cards, "run `make numbers`"
 
 
 @pytest.mark.parametrize("name", PAGES)
@@ -79,7 +87,7 @@ def test_accuracy_is_the_standings_and_the_paired_difference(shown: Shown) -> No
         run = {"recipe": recipe, "seed": 0, "epochs": 40, "images_seen": 25_600, "source_sha256": recipe}
         where = {"dataset": "kvasir-seg", "split": "paper-0 test", "model": recipe, "false_alarms": 0}
         means = {"metrics": {"dice": score, "iou": score, "hd95_px": score}, "paper_metric": None}
-        images = [{"id": key, "group": "", "dice": dice} for key in "ab"]
+        images = [{"id": key, "group": "", "dice": dice} for key in "abcdefghij"]
         forms = {"trained": {"minus_trained": 0.0}}
         training = {"training": {"config": {"dataset": "kvasir-seg", "size": 256}}, "training_provenance": MADE}
         record = {**run, **where, **means, **training, "images": images, "forms": forms}
@@ -99,6 +107,7 @@ def test_an_experiment_stands_with_its_change_its_difference_and_whether_that_ex
         experiment("base", {}, interval(0, 0, 0)),
         experiment("base, seed 1", {"seed": "1"}, interval(0.0084, -0.002, 0.0194)),
         experiment("taught", {"teacher": "/a/b/run/best.safetensors"}, interval(-0.0037, -0.0059, -0.0018)),
+        experiment("taught, seed 1", {"teacher": "a", "seed": "1"}, interval(0.01, -0.002, 0.02)),
     ]
     base = {"epochs": 12, "size": 192}
     record = {"dataset": "busi", "part": "val", "base": base, "experiments": experiments, "machine": MADE["machine"]}
@@ -109,10 +118,12 @@ def test_an_experiment_stands_with_its_change_its_difference_and_whether_that_ex
         ("base", "", dice, "", "", *cost),
         ("base, seed 1", "seed 1", dice, "+0.0084 (-0.0020 to 0.0194)", "no", *cost),
         ("taught", "teacher run/best.safetensors", dice, "-0.0037 (-0.0059 to -0.0018)", "yes", *cost),
+        ("taught, seed 1", "teacher a, seed 1", dice, "+0.0100 (-0.0020 to 0.0200)", "no", *cost),
     )
     assert table.note.startswith(
         "Of 2 changes that do nothing 0.1 would be expected to differ. *base, seed 1* is the base"
     )
+    assert table.note.endswith("*taught, seed 1* is held against the base of another seed: that noise is in it, too.")
 
 
 def test_a_section_says_where_it_comes_from(tmp_path: Path) -> None:
@@ -127,13 +138,15 @@ def test_the_origin_names_every_commit_once_and_dates_where_they_are_known() -> 
     assert origin(undated) == "*Commit abb; CPU, 2 cores.*"
 
 
-def spoilt(recipe: str, better: float = 0, trained_on: str = "kvasir-seg", epochs: int = 40) -> dict[str, Any]:
-    """What results/robustness.py writes of a model and three images, better when clean and thrice so when spoilt."""
+def spoilt(
+    recipe: str, better: float = 0, trained_on: str = "kvasir-seg", epochs: int = 40, size: int = 256
+) -> dict[str, Any]:
+    """What results/robustness.py writes of a model and twelve images, better when clean and thrice so when spoilt."""
 
     def dice(mean: float) -> dict[str, Any]:
-        scores = [mean + better + apart for apart in (-0.1, 0, 0.1)]
-        low, _, high = scores
-        return interval(mean + better, low, high, 3, 3) | {"per_image": " ".join(f"{each:.4f}" for each in scores)}
+        scores = [mean + better + apart for apart in (-0.1, 0, 0.1) * 4]
+        low, _, high, *_ = scores
+        return interval(mean + better, low, high, 12, 12) | {"per_image": " ".join(f"{each:.4f}" for each in scores)}
 
     def cell(tested_on: str, split: str, mean: float, seen: int | None) -> dict[str, Any]:
         found = dice(mean)
@@ -142,9 +155,9 @@ def spoilt(recipe: str, better: float = 0, trained_on: str = "kvasir-seg", epoch
 
     def condition(severity: str, mean: float, drop: dict[str, Any]) -> dict[str, Any]:
         facts = {"corruption": "defocus", "severity": severity, "amount": f"{severity} px", "drop": drop}
-        return facts | {"per_image": " ".join([f"{mean + 3 * better:.4f}"] * 3)}
+        return facts | {"per_image": " ".join([f"{mean + 3 * better:.4f}"] * 12)}
 
-    config = {"dataset": trained_on, "protocol": "paper", "split_seed": 0, "seed": 0, "epochs": epochs}
+    config = {"dataset": trained_on, "protocol": "paper", "split_seed": 0, "seed": 0, "epochs": epochs, "size": size}
     conditions = [
         condition("mild", 0.75, interval(0.05, -0.01, 0.1)),
         condition("medium", 0.6, interval(0.2, 0.1, 0.3)),
@@ -153,7 +166,7 @@ def spoilt(recipe: str, better: float = 0, trained_on: str = "kvasir-seg", epoch
     table = {"dataset": trained_on, "split": "paper-0 test", "conditions": conditions}
     return {
         "recipe": recipe,
-        "models": {"m": {"training": {"config": config | {"recipe": recipe}}}},
+        "models": {"m": {"source_sha256": recipe, "training": {"config": config | {"recipe": recipe}}}},
         "matrix": [
             cell("kvasir-seg", "paper-0 test", 0.8, 0),
             cell("cvc-clinicdb", "paper-0 test", 0.7, 0),
@@ -168,27 +181,28 @@ def test_the_matrix_has_test_parts_and_all_images_and_the_drops_three_severities
     test_parts, whole, drops = shown({"robustness-paper": spoilt("paper")})
     trained = "kvasir-seg (paper-0, seed 0, 40 epochs)"
     assert test_parts.head == ("trained on", "kvasir-seg", "cvc-clinicdb")
-    assert test_parts.rows == ((trained, "**0.800 (0.700 to 0.900), n 3**", "0.700 (0.600 to 0.800), n 3"),)
+    assert test_parts.rows == ((trained, "**0.800 (0.700 to 0.900), n 12**", "0.700 (0.600 to 0.800), n 12"),)
     assert test_parts.note.endswith("0 in 2 cells.")
-    assert whole.rows == ((trained, "", "0.600 (0.500 to 0.700), n 3"),)
+    assert whole.rows == ((trained, "", "0.600 (0.500 to 0.700), n 12"),)
     assert whole.note.endswith("0 in 0 cells, not known of 1.")
     assert drops.rows == (
-        ("clean: Dice", "", "0.800 (0.700 to 0.900), n 3"),
+        ("clean: Dice", "", "0.800 (0.700 to 0.900), n 12"),
         ("defocus", "mild px; medium px; severe px", "+0.050 / **+0.200** / **+0.500**"),
         ("mean corruption drop", "", "+0.250 (0.200 to 0.300)"),
     )
 
 
 def test_recipes_of_equal_budget_are_compared_image_by_image(shown: Shown) -> None:
-    records = {"paper": spoilt("paper"), "a": spoilt("a", 0.02), "longer": spoilt("b", epochs=300)}
+    records = {"paper": spoilt("paper"), "a": spoilt("a", 0.02, size=384), "longer": spoilt("b", epochs=300)}
+    records |= {"same": spoilt("paper", better=0.5)}  # of the same weights, which are not compared with themselves
     *_, apart = shown({f"robustness-{name}": record for name, record in records.items()})
     trained, better = "kvasir-seg (paper-0, seed 0, 40 epochs)", ("+0.0200 (0.0200 to 0.0200)", "yes")
     loses_less = ("-0.0400 (-0.0400 to -0.0400)", "yes")  # + 0.02 when clean, + 0.06 when spoilt
     assert apart.rows == (
-        (trained, "cvc-clinicdb, all images", "Dice", "a - paper", "3", *better),
-        (trained, "cvc-clinicdb, paper-0 test", "Dice", "a - paper", "3", *better),
-        (trained, "kvasir-seg, paper-0 test", "Dice", "a - paper", "3", *better),
-        (trained, "kvasir-seg, paper-0 test", "mean corruption drop", "a - paper", "3", *loses_less),
+        (trained, "cvc-clinicdb, all images", "Dice", "a at 384 px - paper", "12", *better),
+        (trained, "cvc-clinicdb, paper-0 test", "Dice", "a at 384 px - paper", "12", *better),
+        (trained, "kvasir-seg, paper-0 test", "Dice", "a at 384 px - paper", "12", *better),
+        (trained, "kvasir-seg, paper-0 test", "mean corruption drop", "a at 384 px - paper", "12", *loses_less),
     )
 
 
@@ -263,10 +277,10 @@ def test_peers_are_joined_by_name_with_what_they_cost(shown: Shown) -> None:
         return {"name": name, **NETWORK, "initialised": "random", "dice": score, "minus_lvunet": minus_lvunet, **MADE}
 
     networks = [trained("lv-unet", 0.8, interval(0, 0, 0)), trained("unet", 0.85, interval(0.05, 0.03, 0.07))]
-    recipe = {"recipe": "paper", "seed": 0, "epochs": 30}
+    recipe = {"recipe": "paper", "seed": 0, "size": 192, "epochs": 30}
     record = {"dataset": "busi", "split": "paper-0 test", "recipe": recipe, "networks": networks}
     (table,) = shown({"peers-busi": record, "peers-latency": timed()})
-    assert table.title == "busi, paper-0 test, n 40: recipe paper, seed 0, 30 epochs"
+    assert table.title == "busi, paper-0 test, n 40: recipe paper, seed 0, size 192, epochs 30"
     size = ("a 1.0", "0.51 M", "0.16 G")
     assert table.rows == (
         ("lv-unet", *size, "random", "0.800 (0.780 to 0.820)", "", "", "4.0 (1.0)", "4.0 (1.0)"),

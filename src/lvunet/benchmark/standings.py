@@ -76,19 +76,32 @@ def comparisons(records: Iterable[Record]) -> Table:
     It is to the recipe "paper", or where that lacks to the first by name. A budget is the data set, its split, all
     sets trained on, epochs and images seen; what a model went on from stands behind its recipe, and a size of image
     other than the paper's, which costs more time in training and in use. Where a pair has several seeds, one more row
-    pools them. The note names pairs that were trained with different code.
+    pools them. Where a set has images with nothing to outline, a row of its lesions and one of its normals follow. The
+    note names pairs that were trained with different code.
     """
     pairs = sorted(_pairs(records), key=_same_pair)
     rows = []
     for _, group in groupby(pairs, _same_pair):
         seeds = list(group)
-        rows += [_difference_row([pair]) for pair in seeds]
-        if len(seeds) > 1:
-            rows.append(_difference_row(seeds))
+        for pooled in ([pair] for pair in seeds), [seeds] * (len(seeds) > 1):
+            rows += [_difference_row(part, kind) for pairs_of_one in pooled for kind, part in kinds(pairs_of_one)]
     code = "; ".join(dict.fromkeys(_commits(pair) for pair in pairs if len(set(_commits_of(pair))) > 1))
     note = f"{APART} Trained with different code: {code}." if code else APART
     head = ("data set, split", "recipes", "seed", "epochs", "images seen", "n", "Dice (95 % interval)", "differs")
     return Table("Recipe against recipe", head, tuple(rows), note)
+
+
+def kinds(pairs: Sequence[Pair]) -> Iterator[tuple[str, Sequence[Pair]]]:
+    """Yield the pairs under "", and where some images have nothing to outline each kind of image under its name."""
+    yield "", pairs
+    if all("lesions" in record for pair in pairs for record in pair):
+        for kind, outlined in (("lesions", True), ("normals", False)):
+            yield kind, [(_only(ours, outlined), _only(theirs, outlined)) for ours, theirs in pairs]
+
+
+def _only(record: Record, outlined: bool) -> Record:
+    """Return a record with those images alone that have something to outline, or those that have nothing."""
+    return record | {"images": [row for row in record["images"] if (row["truth_px"] > 0) == outlined]}
 
 
 def dice_difference(pairs: Sequence[Pair]) -> Interval:
@@ -131,14 +144,14 @@ def _same_pair(pair: Pair) -> tuple[Any, ...]:
     return *_budget(pair[0]), _recipes(pair)
 
 
-def _difference_row(pairs: Sequence[Pair]) -> tuple[str, ...]:
-    """Return the row of a pair, or of all its seeds in ascending order."""
+def _difference_row(pairs: Sequence[Pair], kind: str) -> tuple[str, ...]:
+    """Return the row of a pair, or of all its seeds in ascending order; of one kind of images by its name."""
     record, apart = pairs[0][0], dice_difference(pairs)
     seeds = [ours["seed"] for ours, _ in pairs]
     gapless = seeds == list(range(seeds[0], seeds[-1] + 1))
     several = f"seeds {seeds[0]} to {seeds[-1]}" if gapless else f"seeds {', '.join(map(str, seeds))}"
     return (
-        _which(record["dataset"], record["split"]),
+        f"- {kind}" if kind else _which(record["dataset"], record["split"]),
         _recipes(pairs[0]),
         several if len(seeds) > 1 else str(seeds[0]),
         str(record["epochs"]),
@@ -154,12 +167,13 @@ def _recipes(pair: Pair) -> str:
 
 
 def _recipe(record: Record) -> str:
-    """Return the recipe, and what else it was trained on and went on from: `tuned (from kvasir-seg)`."""
+    """Return the recipe, and what it was trained on and went on from, and a remark: `tuned (from kvasir-seg)`."""
     sets, before = _trained_on(record), record["training"].get("before")
     size = record["training"]["config"]["size"]
     words = [f"trained on {sets}"] if UNION in sets else []
     words += [f"at {size} px"] if size != Card().size else []
     words += [f"from {before['name']}"] if before else []
+    words += [record["remark"]] if "remark" in record else []
     return f"{record['recipe']} ({', '.join(words)})" if words else str(record["recipe"])
 
 

@@ -17,6 +17,7 @@ from lvunet.evaluate.scoring import Scores
 
 LEVEL = 0.95
 RESAMPLES = 10_000
+FEWEST = 10  # independent units from which on an interval is trusted to tell a mean from 0
 
 
 @dataclass(frozen=True)
@@ -34,8 +35,11 @@ class Interval:
 
     @property
     def excludes_zero(self) -> bool:
-        """Whether the mean, such as that of a difference, is told apart from 0; never without an interval."""
-        return self.clusters > 1 and (self.low > 0 or self.high < 0)
+        """Whether the mean, such as that of a difference, is told apart from 0; never from fewer than 10 units.
+
+        The percentile bootstrap is too narrow for so few: of two it knows nothing but their own means.
+        """
+        return self.clusters >= FEWEST and (self.low > 0 or self.high < 0)
 
     def range_text(self, decimals: int = 3) -> str:
         """Return ``0.841 to 0.881``, or ``no interval`` where there is none."""
