@@ -33,7 +33,6 @@ from lvunet.errors import CheckpointError, ConfigError, LVUNetError
 from lvunet.evaluate.evidence import write_json
 from lvunet.evaluate.provenance import provenance
 from lvunet.learn.config import BEST, LAST, LOG, MANIFEST, TrainConfig
-from lvunet.learn.recipe import RECIPES
 from lvunet.screen import complain, say, show
 
 STOP, OUTPUT, LOCK = "STOP", "output.txt", ".lock"
@@ -61,7 +60,7 @@ class Matrix:
     out: Path
     weights: str = "imagenet"
     sets: Words = tuple(DATASETS)
-    recipes: Words = tuple(RECIPES)
+    recipes: Words = ("ours", "paper")
     protocols: Words = ("paper",)
     seeds: Annotated[tuple[int, ...], Parameter(consume_multiple=True)] = SEEDS
 

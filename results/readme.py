@@ -1,7 +1,7 @@
 """Writes what is told of the files beside this one: tables of the README, docs/results.md, cards: `make numbers`."""
 
 import json
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from itertools import chain, groupby
 from operator import itemgetter
 from pathlib import Path
@@ -10,7 +10,7 @@ from typing import Any
 import torch
 from results.page import page, sections
 from results.runtimes_plot import PICTURE, picture
-from results.section import Section, counted, difference, found, origin
+from results.section import Section, counted, difference, found, interval_of, origin, score
 from results.zoo import pages as zoo_pages
 
 from lvunet.benchmark.accuracy import DEFAULTS
@@ -28,6 +28,7 @@ HERE = Path(__file__).parent
 CONFIGS = HERE.parent / "configs"
 OF_A_RUN = {"data", "out", "weights", "epochs", "seed", "protocol", "split_seed"}  # the rest is what it was taught by
 README, PAGE = HERE.parent / "README.md", HERE.parent / "docs" / "results.md"
+GAVE = "# Gave "
 BEGIN, END = "<!-- numbers -->\n", "<!-- /numbers -->\n"
 
 
@@ -40,10 +41,10 @@ def read(name: str) -> dict[str, Any]:
 def models() -> str:
     """Return the table of the models in the package."""
     rows = [
-        (f"[`{model.name}`](src/lvunet/zoo/{model.name}.md)", model.outlines, f"{score.dataset}, n {score.n}", dice)
+        (f"[`{model.name}`](src/lvunet/zoo/{model.name}.md)", model.outlines, f"{test.dataset}, n {test.n}", dice)
         for model in bundled().values()
-        for score in model.scores
-        for dice in [f"{score.dice:.3f} ({score.low:.3f} to {score.high:.3f})"]
+        for test in model.scores
+        for dice in [f"{test.dice:.3f} ({test.low:.3f} to {test.high:.3f})"]
     ]
     head = ("model", "outlines", "tested on", "Dice (95 % interval)")
     title = "**Models in the package**, on images that they have not seen"
@@ -98,6 +99,20 @@ def _run(pair: Pair) -> tuple[bool, str, int]:
 def configurations() -> dict[Path, TrainConfig]:
     """Return what is in `configs/`."""
     return {path: TrainConfig.read(path) for path in sorted(CONFIGS.glob("*.toml"))}
+
+
+def headed(text: str, config: TrainConfig, records: Iterable[Record]) -> str:
+    """Return the text of a configuration with what it gave: of its records on a random split the longest training."""
+    ours = [record for record in records if follows(record, config) and record["split"].startswith("paper-")]
+    lines = [line for line in text.splitlines() if not line.startswith(GAVE)]
+    if ours:
+        best = min(ours, key=lambda record: (-record["epochs"], record["seed"]))
+        origin, minutes = best["training_provenance"], round(best["training_seconds"] / 60)
+        dice = interval_of(best["metrics"]["dice"])
+        cost = f"{best['epochs']} epochs, seed {best['seed']}, {minutes} minutes on {origin['machine']['cpu']}"
+        gave = f"Dice {score(dice)}, n {counted(dice)}, {best['split']}"
+        lines.insert(2, f"{GAVE}{gave}: {cost}, commit {origin['commit']}")
+    return "\n".join(lines) + "\n"
 
 
 def billions(size: int) -> float:
@@ -189,4 +204,6 @@ if __name__ == "__main__":
     PAGE.write_text(page(made_now), encoding="utf-8")
     for name, card in zoo_pages().items():
         (ZOO / name).write_text(card, encoding="utf-8")
+    for file, config in configurations().items():
+        file.write_text(headed(file.read_text(encoding="utf-8"), config, read_records(HERE).values()), encoding="utf-8")
     (PAGE.parent / "images" / PICTURE).write_text(picture(HERE), encoding="utf-8")

@@ -13,6 +13,7 @@ from results import page, readme
 from results.section import origin
 from results.zoo import pages as zoo_pages
 
+from lvunet.benchmark.standings import read_records
 from lvunet.data.phantom import phantom
 from lvunet.evaluate.intervals import mean_interval
 from lvunet.evaluate.page import Table
@@ -29,6 +30,16 @@ def test_the_numbers_of_the_readme_and_the_page_are_those_of_the_results() -> No
     text = readme.README.read_text(encoding="utf-8")
     assert readme.renewed(text, made) == text, "run `make numbers`"
     assert readme.PAGE.read_text(encoding="utf-8") == page.page(made), "run `make numbers`"
+
+
+def test_the_configurations_say_what_they_gave() -> None:
+    records = read_records(readme.HERE).values()
+    for path, config in readme.configurations().items():
+        text = path.read_text(encoding="utf-8")
+        assert readme.headed(text, config, records) == text, "run `make numbers`"
+        assert (readme.GAVE in text) == (
+            "+" not in str(config.dataset)
+        )  # of several sets the card of the model says it
 
 
 def test_the_cards_of_the_models_are_those_of_the_results() -> None:

@@ -12,12 +12,13 @@ from pathlib import Path
 import onnx
 import pytest
 
+from lvunet.cli.app import app as lvunet
 from lvunet.data.phantom import phantom
 from lvunet.errors import ArtefactError, ConfigError
 from lvunet.export.onnx import write_onnx
 from lvunet.runtime.onnx_backend import METADATA_KEY
 from lvunet.runtime.segmenter import load
-from lvunet.runtime.zoo import ZOO, Bundled, bundled, model_file, prove
+from lvunet.runtime.zoo import ZOO, Bundled, Score, bundled, model_file, prove
 
 IMAGE = phantom("polyp", 0, (96, 128))[0]
 MODELS = bundled()
@@ -36,6 +37,25 @@ def test_every_model_of_the_package_is_the_committed_one_and_runs(model: Bundled
     assert model.scores
     assert all(0 <= score.low <= score.dice <= score.high <= 1 for score in model.scores)
     assert (card.name, card.source_sha256) == (model.name, model.source_sha256)
+
+
+SCORED = [(name, score) for name, model in MODELS.items() for score in model.scores]
+QUICKEST = min(SCORED, key=lambda scored: scored[1].n)
+
+
+@pytest.mark.parametrize(
+    ("name", "score"),
+    [
+        pytest.param(*each, marks=() if each == QUICKEST else pytest.mark.slow, id=f"{each[0]}-{each[1].dataset}")
+        for each in SCORED
+    ],
+)
+def test_the_scores_of_a_card_are_what_evaluate_finds(name: str, score: Score, shared: Path, tmp_path: Path) -> None:
+    words = ["evaluate", name, "--data", shared / "datasets" / score.dataset, "--dataset", score.dataset]
+    lvunet([*map(str, words), "-o", str(tmp_path)], result_action="return_value")
+    found = json.loads((tmp_path / "scores.json").read_text(encoding="utf-8"))
+    assert (found["n"], found["split"]) == (score.n, score.split)
+    assert found["metrics"]["dice"]["mean"] == pytest.approx(score.dice, abs=1e-4)
 
 
 def test_they_are_proven_without_torch() -> None:

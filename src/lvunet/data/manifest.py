@@ -68,7 +68,8 @@ class Split:
             raise ConfigError(
                 f"this folder is not {self.dataset}, or not the whole set under its official names: "
                 f"{len(missing)} of the {len(self.part(part))} {part} ids of {self.protocol}-{self.seed} are not in "
-                f"it, such as {', '.join(missing[:3])}. To score images of your own: --part all."
+                f"it, such as {', '.join(missing[:3])}. For images of your own: `train --dataset none`, "
+                "`evaluate --part all`."
             )
         groups = self.groups
         return [replace(found[key], group=found[key].group or groups.get(key, "")) for key in self.part(part)]

@@ -123,7 +123,7 @@ def unseen(training: Mapping[str, Any], samples: Sequence[Sample]) -> tuple[list
         raise ConfigError(
             f"{len(seen)} of the {len(samples)} test images, such as {seen[0]}, were seen in training, its own or that "
             "of a model that it went on from: this is no test. Score under the split of that training, or every image "
-            "all the same: --part all."
+            "all the same: `lvunet evaluate MODEL --part all`."
         )
     return [sample for sample in samples if sample.id not in set(seen)], seen
 
