@@ -73,6 +73,8 @@ def _experiments(record: Record) -> Table:
     experiments, rows = record["experiments"], []
     for each in experiments:
         against = difference(interval_of(each["minus_base"])) if each["change"] and "minus_base" in each else ("", "")
+        if len(each["change"]) > 1 and "seed" in each["change"]:
+            against = (against[0], "")
         first = (each["experiment"], _words(each["change"]), score(interval_of(each["dice"])))
         rows.append((*first, *against, f"{each['images_seen']:,}", f"{each['minutes']:.1f}"))
     compared = sum("minus_base" in each and not each["change"].keys() <= {"seed"} for each in experiments)

@@ -118,7 +118,7 @@ def test_an_experiment_stands_with_its_change_its_difference_and_whether_that_ex
         experiment("base", {}, interval(0, 0, 0)),
         experiment("base, seed 1", {"seed": "1"}, interval(0.0084, -0.002, 0.0194)),
         experiment("taught", {"teacher": "/a/b/run/best.safetensors"}, interval(-0.0037, -0.0059, -0.0018)),
-        experiment("taught, seed 1", {"teacher": "a", "seed": "1"}, interval(0.01, -0.002, 0.02)),
+        experiment("taught, seed 1", {"teacher": "a", "seed": "1"}, interval(0.01, 0.002, 0.02)),
     ]
     base = {"epochs": 12, "size": 192}
     record = {"dataset": "busi", "part": "val", "base": base, "experiments": experiments, "machine": MADE["machine"]}
@@ -129,7 +129,7 @@ def test_an_experiment_stands_with_its_change_its_difference_and_whether_that_ex
         ("base", "", dice, "", "", *cost),
         ("base, seed 1", "seed 1", dice, "+0.0084 (-0.0020 to 0.0194)", "no", *cost),
         ("taught", "teacher run/best.safetensors", dice, "-0.0037 (-0.0059 to -0.0018)", "yes", *cost),
-        ("taught, seed 1", "teacher a, seed 1", dice, "+0.0100 (-0.0020 to 0.0200)", "no", *cost),
+        ("taught, seed 1", "teacher a, seed 1", dice, "+0.0100 (0.0020 to 0.0200)", "", *cost),
     )
     assert table.note.startswith(
         "Of 2 changes that do nothing 0.1 would be expected to differ. *base, seed 1* is the base"
