@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from lvunet.data.phantom import phantom
+from lvunet.data.phantom import phantom, write_phantoms
 from lvunet.image import write_image
 
 MAIN = "import sys; from lvunet.cli import main\ntry: main(sys.argv[1:])\nexcept SystemExit as end: code = end.code\n"
@@ -30,3 +30,8 @@ def test_segment_loads_only_what_segments(tmp_path: Path, beside: str) -> None:
     assert (tmp_path / "out" / "a.png").exists()
     assert "onnxruntime" in found
     assert beside not in found
+
+
+def test_a_misspelt_model_to_go_on_from_is_told_before_torch_is_loaded(tmp_path: Path) -> None:
+    write_phantoms(tmp_path, 1)
+    assert "torch" not in loaded(MAIN + "assert code == 2\n", "train", "--data", tmp_path, "--init", "polypp")

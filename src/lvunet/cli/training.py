@@ -27,15 +27,20 @@ def train(
     """
     from lvunet.data.selection import samples_of
     from lvunet.image import demand_writable
+    from lvunet.runtime.talk import muted
+    from lvunet.runtime.zoo import model_file
 
     chosen = TrainConfig.read(config, overrides.model_dump(include=overrides.model_fields_set))
     samples_of(chosen.data, chosen.dataset)  # what is wrong with it is told before PyTorch is loaded
+    if chosen.init:
+        model_file(chosen.init)
     demand_writable(chosen.folder / MANIFEST)
 
-    from lvunet.benchmark.accuracy import publish_run
-    from lvunet.benchmark.peers import constructor
-    from lvunet.learn.train import export
-    from lvunet.learn.train import train as run_training
+    with muted("torch.utils._pytree"):  # torchao, if Lightning finds it, calls what will be an error of a later PyTorch
+        from lvunet.benchmark.accuracy import publish_run
+        from lvunet.benchmark.peers import constructor
+        from lvunet.learn.train import export
+        from lvunet.learn.train import train as run_training
 
     run = run_training(chosen, build=constructor(chosen.network), tell=say)
     say(f"best epoch {run.epoch + 1}, validation Dice {run.val_dice:.4f}: {run.best}")
