@@ -83,8 +83,8 @@ def against_preset(records: Sequence[Record]) -> str:
     costs = " and ".join(f"{billions(size):.2f} G at {size} px" for size in (Card().size, 384))
     note = (
         f"Multiply-adds of an image, in use: {costs}; the preset was not trained at 384 px. The recipes were chosen on "
-        "validation parts, but over the project test parts were looked at, and of ISIC 2016 and Kvasir-SEG more seeds "
-        "were trained after that. Intervals tell of the choice of images, not of seeds; from fewer than ten groups "
+        "validation parts, but the test parts of earlier recipes had been looked at, and where there are several seeds "
+        "the first was scored before the others were trained. Intervals tell of the choice of images, not of seeds; from fewer than ten groups "
         "nothing is said to differ. Left out are test images that are copies of training images."
     )
     return f"{title}\n\n{Table('', head, tuple(rows), note).markdown()}\n{origin(*shown)}"
