@@ -84,8 +84,9 @@ def against_preset(records: Sequence[Record]) -> str:
     note = (
         f"Multiply-adds of an image, in use: {costs}; the preset was not trained at 384 px. The recipes were chosen on "
         "validation parts, but the test parts of earlier recipes had been looked at, and where there are several seeds "
-        "the first was scored before the others were trained. Intervals tell of the choice of images, not of seeds; from fewer than ten groups "
-        "nothing is said to differ. Left out are test images that are copies of training images."
+        "the first was scored before the others were trained. Intervals tell of the choice of images, not of seeds; "
+        "from fewer than ten groups nothing is said to differ. Left out are test images that are copies of training "
+        "images."
     )
     return f"{title}\n\n{Table('', head, tuple(rows), note).markdown()}\n{origin(*shown)}"
 
