@@ -52,5 +52,5 @@ web/node_modules/.package-lock.json: web/package-lock.json web/package.json
 clean:
 	rm -rf .venv demo runs web/node_modules web/dist web/public/models web/public/ort src/lvunet/page .mypy_cache .ruff_cache .pytest_cache
 
-numbers: .venv/installed    ## write the tables of the README, docs/results.md and the cards from results/
+numbers: .venv/installed    ## write the tables of the README, docs/results.md, the cards and heads of configs/ from results/
 	$(BIN)/python -m results.readme
