@@ -66,7 +66,7 @@ def drops(record: Record) -> Table:
         ("mean corruption drop", "", *(score(interval_of(model["mean_drop"]), "+") for model in models)),
     )
     head = ("drop in Dice", "mild / medium / severe", *(_trained(record, name) for name in record["corruptions"]))
-    note = "Bold: the interval excludes 0. Pixels are those of a picture of 256 x 256."
+    note = "Bold: it differs from 0. Pixels are those of a picture of 256 x 256."
     return Table(f"{record['recipe']}: under corruptions", head, rows, note)
 
 
@@ -93,8 +93,11 @@ def recipes_apart(records: Iterable[Record]) -> Table:
     order.sort(key=lambda line: (line.key, not line.is_paper, line.recipe))
     rows = []
     for (trained, dataset, split, what), same in groupby(order, lambda line: line.key):
-        first, *others = same
-        for other in (line for line in others if line.weights != first.weights):
+        trained_once: dict[str, Line] = {}  # a model may be in two records
+        for line in same:
+            trained_once.setdefault(line.weights, line)
+        first, *others = trained_once.values()
+        for other in others:
             apart = mean_interval(other.values - first.values, groups(dataset, split) if other.grouped else None)
             names = f"{other.recipe} - {first.recipe}"
             rows.append((trained, f"{dataset}, {split}", what, names, counted(apart), *difference(apart)))
@@ -145,7 +148,7 @@ def _values(tested: Record) -> NDArray[np.float64]:
 
 
 def _bold_if_sure(drop: Interval) -> str:
-    return f"**{drop.mean:+.3f}**" if drop.excludes_zero else f"{drop.mean:+.3f}"
+    return f"**{drop.mean:+.3f}**" if drop.differs else f"{drop.mean:+.3f}"
 
 
 def _config(record: Record, model: str) -> dict[str, Any]:
@@ -166,4 +169,4 @@ def _budget(config: Record) -> str:
 
 
 def _size(config: Record) -> str:
-    return f" at {config['size']} px" if config["size"] != Card().size else ""
+    return f" (at {config['size']} px)" if config["size"] != Card().size else ""

@@ -20,7 +20,7 @@ All that was measured of accuracy, written by `make numbers` from the files in [
 the network is in the [README](../README.md#numbers); what was made of it all, in the [lab notes](lab-notes.md).
 Scores are means over images, with 95 % intervals in brackets, bootstrapped over images or over the groups that they
 come in: *123 in 29* are 123 images in 29 groups. They tell of the choice of images, not of the seed of a training. A
-difference *differs* if its interval excludes 0.
+difference *differs* if its interval, from at least ten images or groups, excludes 0.
 """
 RUNTIMES = ("ONNX Runtime", "PyTorch channels-last")
 PEERS_HEAD = (
@@ -77,7 +77,9 @@ def _experiments(record: Record) -> Table:
             against = (against[0], "")
         first = (each["experiment"], _words(each["change"]), score(interval_of(each["dice"])))
         rows.append((*first, *against, f"{each['images_seen']:,}", f"{each['minutes']:.1f}"))
-    compared = sum("minus_base" in each and not each["change"].keys() <= {"seed"} for each in experiments)
+    compared = sum(
+        "minus_base" in each and bool(each["change"]) and "seed" not in each["change"] for each in experiments
+    )
     note = f"Of {compared} changes that do nothing {compared * 0.05:.2g} would be expected to differ."
     for each in experiments:
         if each["change"].keys() == {"seed"}:

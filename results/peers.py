@@ -25,6 +25,7 @@ from lvunet.benchmark.forms import count
 from lvunet.benchmark.peers import LVUNET, PEERS, constructor, initialised, usable
 from lvunet.card import Card
 from lvunet.data.selection import choose
+from lvunet.errors import ConfigError
 from lvunet.evaluate.evidence import Evaluation, write_json
 from lvunet.evaluate.intervals import Interval, mean_interval
 from lvunet.evaluate.latency import Latency, measure
@@ -171,12 +172,13 @@ def evaluate(config: TrainConfig) -> None:
 
 
 def known(file: Path, common: TrainConfig) -> dict[str, dict[str, Any]]:
-    """Return the rows of a table by name; none where it is of another recipe."""
+    """Return the rows of a table by name; raises `ConfigError` for a table of another recipe."""
     if not file.is_file():
         return {}
     record = json.loads(file.read_text(encoding="utf-8"))
-    then = TrainConfig.model_validate(record["recipe"] | {key: getattr(common, key) for key in OWN})
-    return {row["name"]: row for row in record["networks"]} if then == common else {}
+    if TrainConfig.model_validate(record["recipe"] | {key: getattr(common, key) for key in OWN}) != common:
+        raise ConfigError(f"{file} is of another recipe, as its `recipe` says: move it, and run this again.")
+    return {row["name"]: row for row in record["networks"]}
 
 
 def table(record: Mapping[str, Any], rows: Mapping[str, Mapping[str, Any]]) -> dict[str, Any]:

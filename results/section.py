@@ -65,4 +65,4 @@ def counted(interval: Interval) -> str:
 
 def difference(interval: Interval) -> tuple[str, str]:
     """Return ``+0.0084 (-0.0020 to 0.0194)``, and whether it differs from 0."""
-    return f"{interval.mean:+.4f} ({interval.range_text(4)})", "yes" if interval.excludes_zero else "no"
+    return f"{interval.mean:+.4f} ({interval.range_text(4)})", "yes" if interval.differs else "no"

@@ -8,6 +8,7 @@ import pytest
 from results.peers import HERE, ROW, known, table
 
 from lvunet.benchmark.peers import LVUNET
+from lvunet.errors import ConfigError
 from lvunet.learn.config import TrainConfig
 
 
@@ -29,12 +30,13 @@ def test_a_network_is_added_to_those_in_the_table_and_held_against_lvunet() -> N
     assert peer["minus_lvunet"]["low"] == pytest.approx(-0.1)
 
 
-def test_rows_of_another_recipe_are_not_taken_for_ours(tmp_path: Path) -> None:
+def test_a_table_of_another_recipe_is_refused_and_stays(tmp_path: Path) -> None:
     file = tmp_path / "peers.json"
     assert known(file, TrainConfig()) == {}
     file.write_text(json.dumps(table(record(LVUNET, 0.8, 0.9), {})))
     assert [*known(file, TrainConfig(data=Path("elsewhere"), out=Path("there")))] == [LVUNET]
-    assert known(file, TrainConfig(size=192)) == {}
+    with pytest.raises(ConfigError, match="another recipe"):
+        known(file, TrainConfig(size=192))
 
 
 def test_the_committed_table_goes_on_from_the_committed_recipe() -> None:

@@ -37,9 +37,7 @@ def test_the_configurations_say_what_they_gave() -> None:
     for path, config in readme.configurations().items():
         text = path.read_text(encoding="utf-8")
         assert readme.headed(text, config, records) == text, "run `make numbers`"
-        assert (readme.GAVE in text) == (
-            "+" not in str(config.dataset)
-        )  # of several sets the card of the model says it
+        assert (readme.GAVE in text) == ("+" not in str(config.dataset))  # of several sets its card says it
 
 
 def test_the_cards_of_the_models_are_those_of_the_results() -> None:
@@ -132,7 +130,7 @@ def test_an_experiment_stands_with_its_change_its_difference_and_whether_that_ex
         ("taught, seed 1", "teacher a, seed 1", dice, "+0.0100 (0.0020 to 0.0200)", "", *cost),
     )
     assert table.note.startswith(
-        "Of 2 changes that do nothing 0.1 would be expected to differ. *base, seed 1* is the base"
+        "Of 1 changes that do nothing 0.05 would be expected to differ. *base, seed 1* is the base"
     )
     assert table.note.endswith("*taught, seed 1* is held against the base of another seed: that noise is in it, too.")
 
@@ -210,10 +208,10 @@ def test_recipes_of_equal_budget_are_compared_image_by_image(shown: Shown) -> No
     trained, better = "kvasir-seg (paper-0, seed 0, 40 epochs)", ("+0.0200 (0.0200 to 0.0200)", "yes")
     loses_less = ("-0.0400 (-0.0400 to -0.0400)", "yes")  # + 0.02 when clean, + 0.06 when spoilt
     assert apart.rows == (
-        (trained, "cvc-clinicdb, all images", "Dice", "a at 384 px - paper", "12", *better),
-        (trained, "cvc-clinicdb, paper-0 test", "Dice", "a at 384 px - paper", "12", *better),
-        (trained, "kvasir-seg, paper-0 test", "Dice", "a at 384 px - paper", "12", *better),
-        (trained, "kvasir-seg, paper-0 test", "mean corruption drop", "a at 384 px - paper", "12", *loses_less),
+        (trained, "cvc-clinicdb, all images", "Dice", "a (at 384 px) - paper", "12", *better),
+        (trained, "cvc-clinicdb, paper-0 test", "Dice", "a (at 384 px) - paper", "12", *better),
+        (trained, "kvasir-seg, paper-0 test", "Dice", "a (at 384 px) - paper", "12", *better),
+        (trained, "kvasir-seg, paper-0 test", "mean corruption drop", "a (at 384 px) - paper", "12", *loses_less),
     )
 
 

@@ -60,7 +60,7 @@ def test_one_unit_has_no_interval_and_says_so(values: list[float], clusters: lis
     found = mean_interval(values, clusters)
     assert found == Interval(0.5, 0.5, 0.5, n=len(values), clusters=1)
     assert found.range_text() == "no interval"
-    assert not found.excludes_zero
+    assert not found.differs
 
 
 def test_no_score_has_no_mean() -> None:
@@ -85,7 +85,13 @@ def test_a_known_shift_is_found_whatever_the_order() -> None:
     found = paired_difference(scores_of(after), scores_of(before), "dice")
     # each difference is 0.05, so the interval has no width, although the scores of the images are far apart
     assert (found.mean, found.low, found.high) == pytest.approx((0.05, 0.05, 0.05), abs=1e-12)
-    assert found.excludes_zero
+    assert found.differs
+
+
+@pytest.mark.parametrize(("units", "enough"), [(9, False), (10, True)])
+def test_fewer_than_ten_units_tell_nothing_from_0(units: int, enough: bool) -> None:
+    assert mean_interval([0.1] * units).differs is enough
+    assert mean_interval([0.1] * 20, [str(place % units) for place in range(20)]).differs is enough
 
 
 def test_noise_is_no_difference() -> None:
@@ -93,7 +99,7 @@ def test_noise_is_no_difference() -> None:
     after = {key: 0.5 + 0.1 * (-1) ** place for place, key in enumerate(before)}
     found = paired_difference(scores_of(after), scores_of(before), "dice")
     assert found.mean == pytest.approx(0, abs=1e-12)
-    assert not found.excludes_zero
+    assert not found.differs
 
 
 def test_other_images_cannot_be_compared() -> None:

@@ -39,6 +39,7 @@ def test_every_model_of_the_package_is_the_committed_one_and_runs(model: Bundled
     assert (card.name, card.source_sha256) == (model.name, model.source_sha256)
 
 
+A_PIXEL = 1e-4  # of mean Dice: what a pixel that another processor rounds otherwise may change
 SCORED = [(name, score) for name, model in MODELS.items() for score in model.scores]
 QUICKEST = min(SCORED, key=lambda scored: scored[1].n)
 
@@ -55,7 +56,7 @@ def test_the_scores_of_a_card_are_what_evaluate_finds(name: str, score: Score, s
     lvunet([*map(str, words), "-o", str(tmp_path)], result_action="return_value")
     found = json.loads((tmp_path / "scores.json").read_text(encoding="utf-8"))
     assert (found["n"], found["split"]) == (score.n, score.split)
-    assert found["metrics"]["dice"]["mean"] == pytest.approx(score.dice, abs=1e-4)
+    assert found["metrics"]["dice"]["mean"] == pytest.approx(score.dice, abs=A_PIXEL)
 
 
 def test_they_are_proven_without_torch() -> None:

@@ -158,7 +158,7 @@ def _difference_row(pairs: Sequence[Pair], kind: str) -> tuple[str, ...]:
         f"{record['images_seen']:,}",
         _count(apart),
         f"{apart.mean:+.4f} ({apart.range_text(4)})",
-        "yes" if apart.excludes_zero else "no",
+        "yes" if apart.differs else "no",
     )
 
 

@@ -34,8 +34,8 @@ class Interval:
     clusters: int
 
     @property
-    def excludes_zero(self) -> bool:
-        """Whether the mean, such as that of a difference, is told apart from 0; never from fewer than 10 units.
+    def differs(self) -> bool:
+        """Whether the mean, such as that of a difference, differs from 0: the interval leaves 0 out, and has 10 units.
 
         The percentile bootstrap is too narrow for so few: of two it knows nothing but their own means.
         """
@@ -82,7 +82,7 @@ def score_interval(scores: Scores, metric: Metric, class_name: str | None = None
 
 
 def paired_difference(ours: Scores, theirs: Scores, metric: Metric) -> Interval:
-    """Return the mean of ours - theirs on the same images; see `Interval.excludes_zero`.
+    """Return the mean of ours - theirs on the same images; see `Interval.differs`.
 
     The order of the images does not matter. Raises `MismatchedPair` if the two tables are not of the same ids.
     """

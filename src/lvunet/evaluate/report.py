@@ -10,7 +10,7 @@ from lvunet.card import INTENDED_USE
 from lvunet.errors import InputError
 from lvunet.evaluate.chart import abstention, curve, expectation, histogram
 from lvunet.evaluate.evidence import Evaluation
-from lvunet.evaluate.intervals import paired_difference, score_interval
+from lvunet.evaluate.intervals import FEWEST, paired_difference, score_interval
 from lvunet.evaluate.metrics import METRICS, POLICY, Metric
 from lvunet.evaluate.page import Block, Chart, Charts, Fact, Facts, Page, Prose, Table
 from lvunet.evaluate.pictures import galleries
@@ -180,12 +180,12 @@ def comparison(ours: Scores, theirs: Scores) -> Table:
     for metric in METRICS:
         difference, places = paired_difference(ours, theirs, metric), DECIMALS[metric]
         means = (f"{scores.values(metric).mean():.{places}f}" for scores in (ours, theirs))
-        verdict = "yes" if difference.excludes_zero else "no"
+        verdict = "yes" if difference.differs else "no"
         rows.append((TITLES[metric], *means, f"{difference.mean:+.{places}f}", difference.range_text(places), verdict))
     head = ("", ours.model, theirs.model, "difference", "95 % interval", "differs")
-    return Table(
-        f"{ours.model} against {theirs.model}", head, tuple(rows), "Differences of the same images, bootstrapped."
-    )
+    note = f"Differences of the same images, bootstrapped. None is told apart from 0 by fewer than {FEWEST} of them, "
+    note += "or groups of them."
+    return Table(f"{ours.model} against {theirs.model}", head, tuple(rows), note)
 
 
 def training(path: Path | str) -> Charts:
