@@ -135,6 +135,26 @@ def test_another_size_of_image_is_compared_and_says_so() -> None:
     assert row[1] == "ours (at 384 px) - paper"
 
 
+def test_a_remark_stands_behind_the_recipe() -> None:
+    remarked = record_of(HIGH, recipe="ours", remark="borders mirrored", training=trained(size=384))
+    assert standings([remarked]).rows[0][PLACE["recipe"]] == "ours (at 384 px, borders mirrored)"
+
+
+def test_lesions_and_normals_are_compared_apart() -> None:
+    kinds: dict[str, Any] = {"lesions": interval(0.8, 1), "normals": interval(0.7, 1)}
+    ours, theirs = (record_of(dices, **kinds) for dices in ({"a": 0.9, "b": 0.0}, {"a": 0.8, "b": 1.0}))
+    for record in (ours, theirs):
+        for row, truth_px in zip(record["images"], (30, 0), strict=True):
+            row["truth_px"] = truth_px
+    ours["recipe"] = "ours"
+    rows = [(row[0], row[5], row[6].split()[0]) for row in comparisons([ours, theirs]).rows]
+    assert rows == [
+        ("kvasir-seg, paper-0", "2", "-0.4500"),
+        ("- lesions", "1", "+0.1000"),
+        ("- normals", "1", "-1.0000"),
+    ]
+
+
 def test_a_run_on_several_sets_names_them_and_is_compared_with_its_like() -> None:
     joint = [trained(dataset="kvasir-seg+cvc-clinicdb"), trained("lvunet", dataset="cvc-clinicdb+kvasir-seg")]
     records = [record_of(LOW, training=joint[0]), record_of(HIGH, recipe="ours", training=joint[1])]
