@@ -40,8 +40,7 @@ def matrix(record: Record, images: str) -> Table:
     chosen = [cell for cell in record["matrix"] if (cell["split"] == ALL) == (images == ALL)]
     cells: dict[str, dict[str, str]] = {}
     for cell in chosen:
-        dice = interval_of(cell["dice"])
-        text = f"{score(dice)}, n {counted(dice)}" + (f", {cell['seen']} of them seen" if cell["seen"] else "")
+        text = _scored(cell["dice"], cell["seen"])
         own = cell["tested_on"] in _config(record, cell["model"])["dataset"].split(UNION)
         cells.setdefault(cell["model"], {})[cell["tested_on"]] = f"**{text}**" if own else text
     rows = ((_trained(record, model), *(row.get(to, "") for to in columns)) for model, row in cells.items())
@@ -61,7 +60,7 @@ def drops(record: Record) -> Table:
             row = cells.setdefault(name, ["; ".join(each["amount"] for each in severities)])
             row.append(" / ".join(_bold_if_sure(interval_of(each["drop"])) for each in severities))
     rows = (
-        ("clean: Dice", "", *(_clean(model) for model in models)),
+        ("clean: Dice", "", *(_scored(model["clean"], model.get("seen_in_training")) for model in models)),
         *((name, *row) for name, row in cells.items()),
         ("mean corruption drop", "", *(score(interval_of(model["mean_drop"]), "+") for model in models)),
     )
@@ -70,8 +69,9 @@ def drops(record: Record) -> Table:
     return Table(f"{record['recipe']}: under corruptions", head, rows, note)
 
 
-def _clean(model: Record) -> str:
-    dice, seen = interval_of(model["clean"]), model.get("seen_in_training")
+def _scored(measured: Record, seen: int | None) -> str:
+    """Return ``0.883 (0.862 to 0.903), n 200``, and how many of the images the model was shown in training."""
+    dice = interval_of(measured)
     return f"{score(dice)}, n {counted(dice)}" + (f", {seen} of them seen" if seen else "")
 
 

@@ -206,6 +206,7 @@ if __name__ == "__main__":
     PAGE.write_text(page(made_now), encoding="utf-8")
     for name, card in zoo_pages().items():
         (ZOO / name).write_text(card, encoding="utf-8")
+    accuracies = read_records(HERE).values()
     for file, config in configurations().items():
-        file.write_text(headed(file.read_text(encoding="utf-8"), config, read_records(HERE).values()), encoding="utf-8")
+        file.write_text(headed(file.read_text(encoding="utf-8"), config, accuracies), encoding="utf-8")
     (PAGE.parent / "images" / PICTURE).write_text(picture(HERE), encoding="utf-8")

@@ -1,11 +1,19 @@
-"""The tables of the README: our recipe against the preset, and the nearest peer."""
+"""What is written from the records beside docs/results.md: tables of the README, cards, heads of configs/."""
 
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Any
 
+import numpy as np
+import pytest
+from PIL import Image
 from results import readme
+from results.zoo import pages as zoo_pages
 
+from lvunet.benchmark.standings import read_records
+from lvunet.data.phantom import phantom
 from lvunet.learn.config import TrainConfig
+from lvunet.runtime.zoo import ZOO, bundled
 
 MADE = {"commit": "abc", "date": "2026-01-02", "machine": {"cpu": "CPU", "cores": 2}}
 
@@ -75,3 +83,29 @@ def test_the_nearest_peer_is_the_fastest_of_the_others_in_any_run() -> None:
         for run in runs
     ]
     assert readme.nearest_peers(records) == {"onnx": "1.25 (c)"}
+
+
+def test_the_configurations_say_what_they_gave() -> None:
+    records = read_records(readme.HERE).values()
+    for path, config in readme.configurations().items():
+        text = path.read_text(encoding="utf-8")
+        assert readme.headed(text, config, records) == text, "run `make numbers`"
+        assert (readme.GAVE in text) == ("+" not in str(config.dataset))  # of several sets its card says it
+
+
+def test_the_cards_of_the_models_are_those_of_the_results() -> None:
+    cards = zoo_pages()
+    assert len(cards) > len(bundled()) > 0
+    assert {name: (ZOO / name).read_text(encoding="utf-8") for name in cards} == cards, "run `make numbers`"
+
+
+def test_the_program_of_the_readme_outlines_a_photo(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    Image.fromarray(phantom("polyp", 0)[0]).save("photo.jpg")
+    program = readme.README.read_text(encoding="utf-8").split("```python\n")[1].split("```")[0]
+    exec(compile(program, "README.md", "exec"), {})
+    mask, drawn = (np.asarray(Image.open(name)) for name in ("mask.png", "overlay.png"))
+    assert capsys.readouterr().out.split()[0] == str(np.count_nonzero(mask))
+    assert drawn.shape == (*mask.shape, 3)

@@ -6,18 +6,12 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pytest
-from PIL import Image
 from results import page, readme
 from results.section import origin
-from results.zoo import pages as zoo_pages
 
-from lvunet.benchmark.standings import read_records
-from lvunet.data.phantom import phantom
 from lvunet.evaluate.intervals import mean_interval
 from lvunet.evaluate.page import Table
-from lvunet.runtime.zoo import ZOO, bundled
 
 ROOT = Path(__file__).parents[1]
 PAGES = ("README.md", "docs/results.md")
@@ -32,38 +26,12 @@ def test_the_numbers_of_the_readme_and_the_page_are_those_of_the_results() -> No
     assert readme.PAGE.read_text(encoding="utf-8") == page.page(made), "run `make numbers`"
 
 
-def test_the_configurations_say_what_they_gave() -> None:
-    records = read_records(readme.HERE).values()
-    for path, config in readme.configurations().items():
-        text = path.read_text(encoding="utf-8")
-        assert readme.headed(text, config, records) == text, "run `make numbers`"
-        assert (readme.GAVE in text) == ("+" not in str(config.dataset))  # of several sets its card says it
-
-
-def test_the_cards_of_the_models_are_those_of_the_results() -> None:
-    cards = zoo_pages()
-    assert len(cards) > len(bundled()) > 0
-    assert {name: (ZOO / name).read_text(encoding="utf-8") for name in cards} == cards, "run `make numbers`"
-
-
 @pytest.mark.parametrize("name", PAGES)
 def test_every_picture_and_link_exists(name: str) -> None:
     targets = [part.split(")")[0] for part in (ROOT / name).read_text(encoding="utf-8").split("](")[1:]]
     local = [target.partition("#")[0] for target in targets if not target.startswith("http")]
     assert len(local) > 2
     assert all((ROOT / name).parent.joinpath(target).exists() for target in local), local
-
-
-def test_the_program_of_the_readme_outlines_a_photo(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> None:
-    monkeypatch.chdir(tmp_path)
-    Image.fromarray(phantom("polyp", 0)[0]).save("photo.jpg")
-    program = readme.README.read_text(encoding="utf-8").split("```python\n")[1].split("```")[0]
-    exec(compile(program, "README.md", "exec"), {})
-    mask, drawn = (np.asarray(Image.open(name)) for name in ("mask.png", "overlay.png"))
-    assert capsys.readouterr().out.split()[0] == str(np.count_nonzero(mask))
-    assert drawn.shape == (*mask.shape, 3)
 
 
 def interval(mean: float, low: float, high: float, n: int = 40, clusters: int = 40) -> dict[str, Any]:

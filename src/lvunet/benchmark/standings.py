@@ -83,8 +83,9 @@ def comparisons(records: Iterable[Record]) -> Table:
     rows = []
     for _, group in groupby(pairs, _same_pair):
         seeds = list(group)
-        for pooled in ([pair] for pair in seeds), [seeds] * (len(seeds) > 1):
-            rows += [_difference_row(part, kind) for pairs_of_one in pooled for kind, part in kinds(pairs_of_one)]
+        pooled = [seeds] if len(seeds) > 1 else []
+        each_and_all = [*([pair] for pair in seeds), *pooled]
+        rows += [_difference_row(part, kind) for some in each_and_all for kind, part in kinds(some)]
     code = "; ".join(dict.fromkeys(_commits(pair) for pair in pairs if len(set(_commits_of(pair))) > 1))
     note = f"{APART} Trained with different code: {code}." if code else APART
     head = ("data set, split", "recipes", "seed", "epochs", "images seen", "n", "Dice (95 % interval)", "differs")
