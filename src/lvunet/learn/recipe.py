@@ -1,7 +1,7 @@
 """Recipes: named sets of choices for a training run, as data.
 
 "paper" is the protocol of arXiv 2408.16886, section V-A, and the default of every key. "ours" is what is usual for long
-trainings, and what configs/ adds to it a set; trainings of up to 60 epochs have tried it, none of 300 (docs/lab-notes.md).
+trainings, and what configs/ adds to it a set; it was tried in trainings of up to 60 epochs, not of 300.
 "tuned" is ours from a model of the zoo instead of ImageNet weights alone: its decoder has been trained before.
 """
 
