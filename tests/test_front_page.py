@@ -48,8 +48,8 @@ def test_the_front_page_pools_the_seeds_of_the_recipe_in_configs_and_leaves_all_
     records.append(trained("ours-size", 0, 0.5, **{**taught, "size": 384}))
     records.append(trained("ours-deep_supervision", 0, 0.5, **taught, deep_supervision=0.5))
     (cells,) = rows_of(records)
-    assert cells[2:7] == ["40", "2", "20 in 10", "0.930", "0.900"]
-    assert cells[7:] == ["+0.0300 (0.0300 to 0.0300)", "yes"]
+    assert cells[1:8] == ["0 of 305", "256 px", "40", "2", "20 in 10", "0.930", "0.900"]
+    assert cells[8:] == ["+0.0300 (0.0300 to 0.0300)", "yes"]
 
 
 def test_another_split_and_another_budget_are_rows_of_their_own() -> None:
@@ -57,7 +57,7 @@ def test_another_split_and_another_budget_are_rows_of_their_own() -> None:
     for split, epochs, ours in (("grouped-0", 40, 0.7), ("paper-0", 300, 0.95), ("paper-0", 40, 0.92)):
         records.append(trained("ours", 0, ours, split, epochs, **taught))
         records.append(trained("paper", 0, 0.9, split, epochs, recipe="paper"))
-    rows = [[cells[0], cells[2], cells[7][:7]] for cells in rows_of(records)]
+    rows = [[cells[0], cells[3], cells[8][:7]] for cells in rows_of(records)]
     paper, grouped = "isic2016, paper-0", "isic2016, grouped-0"
     assert rows == [[paper, "40", "+0.0200"], [paper, "300", "+0.0500"], [grouped, "40", "-0.2000"]]
 
@@ -69,8 +69,8 @@ def test_lesions_and_normals_are_told_apart() -> None:
         for image in record["images"]:
             image["dice"] = lesions if image["truth_px"] else normals
     whole, *kinds = rows_of(records)
-    assert whole[7].startswith("+0.0000")
-    assert [(cells[0], cells[4], *cells[5:7], cells[7][:7]) for cells in kinds] == [
+    assert whole[8].startswith("+0.0000")
+    assert [(cells[0], cells[5], *cells[6:8], cells[8][:7]) for cells in kinds] == [
         ("- lesions", "5", "0.800", "1.000", "-0.2000"),
         ("- normals", "5", "1.000", "0.800", "+0.2000"),
     ]
