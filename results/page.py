@@ -11,16 +11,29 @@ from results.runtimes import runtimes
 from results.section import Section, counted, difference, found, interval_of, score
 
 from lvunet.benchmark.standings import Record, comparisons, read_records, standings
+from lvunet.evaluate.intervals import VERDICTS
 from lvunet.evaluate.page import Table
 from lvunet.learn.config import TrainConfig
 
-HEAD = """# Results
+HEAD = f"""# Results
 
 All that was measured of accuracy, written by `make numbers` from the files in [`results/`](../results). The speed of
 the network is in the [README](../README.md#numbers); what was made of it all, in the [lab notes](lab-notes.md).
 Scores are means over images, with 95 % intervals in brackets, bootstrapped over images or over the groups that they
 come in: *123 in 29* are 123 images in 29 groups. They tell of the choice of images, not of the seed of a training. A
-difference *differs* if its interval, from at least ten images or groups, excludes 0.
+difference *differs* if its interval excludes 0. {VERDICTS}
+
+Recipes: *paper* is the protocol of the paper, *ours* what is usual for long trainings (`src/lvunet/learn/recipe.py`);
+both were fixed before any search. *tuned* is ours from a model of the package. Behind a recipe stand the keys in which
+a run differs from it; *configs* are those of [`configs/`](../configs), whose keys were chosen on validation parts.
+Splits: *paper-0* is random, of seed 0; *grouped-0* keeps what was taken of one scene or sequence together. Runs:
+*polyp-black60*, *isic2016-zero40* and *busi-ds40* are the package's `polyp`, `skin` and `breast-ultrasound`;
+*mirrored* are trainings with the strong augmentation until commit 3116cf5, which filled the rim of a shifted image with
+its mirror.
+
+All began with Google's MobileNetV3-Large *minimalistic* ImageNet weights, embedded in torchvision's network, since
+torchvision's own, which `--weights imagenet` downloads, could not be had on these machines: with those the numbers will
+be others.
 """
 RUNTIMES = ("ONNX Runtime", "PyTorch channels-last")
 PEERS_HEAD = (

@@ -64,5 +64,5 @@ def counted(interval: Interval) -> str:
 
 
 def difference(interval: Interval) -> tuple[str, str]:
-    """Return ``+0.0084 (-0.0020 to 0.0194)``, and whether it differs from 0."""
-    return f"{interval.mean:+.4f} ({interval.range_text(4)})", "yes" if interval.differs else "no"
+    """Return ``+0.0084 (-0.0020 to 0.0194)``, and whether it differs from 0; see `Interval.verdict`."""
+    return f"{interval.mean:+.4f} ({interval.range_text(4)})", interval.verdict

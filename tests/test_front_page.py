@@ -1,5 +1,6 @@
 """What is written from the records beside docs/results.md: tables of the README, cards, heads of configs/."""
 
+import json
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -21,6 +22,7 @@ MADE = {"commit": "abc", "date": "2026-01-02", "machine": {"cpu": "CPU", "cores"
 def trained(label: str, seed: int, dice: float, split: str = "paper-0", epochs: int = 40, **taught: Any) -> Any:
     """A record of a training on ISIC 2016, whose ten images have that Dice."""
     run = {"recipe": label, "seed": seed, "epochs": epochs, "images_seen": 599 * epochs, "dataset": "isic2016"}
+    run["training_seconds"] = 60 * epochs
     where = {"split": f"{split} test", "model": label, "training": {"config": {"dataset": "isic2016", **taught}}}
     images = [{"id": key, "group": "", "dice": dice, "truth_px": int(key < "f")} for key in "abcdefghij"]
     score = {"mean": dice, "low": dice, "high": dice, "n": 10, "clusters": 10}
@@ -47,8 +49,10 @@ def test_the_front_page_pools_the_seeds_of_the_recipe_in_configs_and_leaves_all_
     records += [trained("paper", seed, 0.9, recipe="paper") for seed in (0, 1)]
     records.append(trained("ours-size", 0, 0.5, **{**taught, "size": 384}))
     records.append(trained("ours-deep_supervision", 0, 0.5, **taught, deep_supervision=0.5))
+    records.append(trained("paper-size", 0, 0.5, recipe="paper", size=384))
+    records.append(trained("paper", 0, 0.5, recipe="paper", epochs=20))
     (cells,) = rows_of(records)
-    assert cells[1:8] == ["0 of 305", "256 px", "40", "2", "20 in 10", "0.930", "0.900"]
+    assert cells[:8] == ["isic2016, paper-0 (0 of 305)", "256 px", "40", "40 / 40", "2", "20 in 10", "0.930", "0.900"]
     assert cells[8:] == ["+0.0300 (0.0300 to 0.0300)", "yes"]
 
 
@@ -57,9 +61,10 @@ def test_another_split_and_another_budget_are_rows_of_their_own() -> None:
     for split, epochs, ours in (("grouped-0", 40, 0.7), ("paper-0", 300, 0.95), ("paper-0", 40, 0.92)):
         records.append(trained("ours", 0, ours, split, epochs, **taught))
         records.append(trained("paper", 0, 0.9, split, epochs, recipe="paper"))
-    rows = [[cells[0], cells[3], cells[8][:7]] for cells in rows_of(records)]
-    paper, grouped = "isic2016, paper-0", "isic2016, grouped-0"
-    assert rows == [[paper, "40", "+0.0200"], [paper, "300", "+0.0500"], [grouped, "40", "-0.2000"]]
+    rows = [[cells[0], cells[2], cells[8][:7]] for cells in rows_of(records)]
+    paper, grouped = "isic2016, paper-0 (0 of 305)", "isic2016, grouped-0 (0 of 305)"
+    both = [paper, "40 / 300", "+0.0200"]  # against a preset that was trained for longer
+    assert rows == [[paper, "40", "+0.0200"], both, [paper, "300", "+0.0500"], [grouped, "40", "-0.2000"]]
 
 
 def test_lesions_and_normals_are_told_apart() -> None:
@@ -91,6 +96,27 @@ def test_the_configurations_say_what_they_gave() -> None:
         text = path.read_text(encoding="utf-8")
         assert readme.headed(text, config, records) == text, "run `make numbers`"
         assert (readme.GAVE in text) == ("+" not in str(config.dataset))  # of several sets its card says it
+
+
+def test_a_configuration_says_what_its_longest_training_gave() -> None:
+    config = TrainConfig.read(readme.CONFIGS / "isic2016.toml")
+    made = {"training_provenance": MADE}
+    records = [
+        trained("ours", 0, dice, epochs=epochs, **as_configured()) | made for epochs, dice in ((40, 0.9), (300, 0.95))
+    ]
+    head = readme.headed("# one\n# two\n", config, records)
+    assert "--epochs 300 --seed 0" in head
+    assert "Dice 0.950" in head
+    assert "0.900" not in head
+
+
+def test_the_front_page_names_the_peers_that_learn_better() -> None:
+    text = readme.accuracy_of_peers()
+    (record,) = (json.loads(path.read_text()) for path in readme.HERE.glob("peers-kvasir-seg-*.json"))
+    better = [each for each in record["networks"] if each["minus_lvunet"]["low"] > 0.01]
+    assert better
+    said = text.partition("Worse:")[0]
+    assert all(f"{each['name']} {each['minus_lvunet']['mean']:+.3f}" in said for each in better)
 
 
 def test_the_cards_of_the_models_are_those_of_the_results() -> None:

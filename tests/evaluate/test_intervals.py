@@ -90,8 +90,29 @@ def test_a_known_shift_is_found_whatever_the_order() -> None:
 
 @pytest.mark.parametrize(("units", "enough"), [(9, False), (10, True)])
 def test_fewer_than_ten_units_tell_nothing_from_0(units: int, enough: bool) -> None:
-    assert mean_interval([0.1] * units).differs is enough
-    assert mean_interval([0.1] * 20, [str(place % units) for place in range(20)]).differs is enough
+    for found in (mean_interval([0.1] * units), mean_interval([0.1] * 20, [str(place % units) for place in range(20)])):
+        assert found.differs is enough
+        assert found.verdict == ("yes" if enough else "too few")
+
+
+def test_a_difference_is_told_from_0_only_where_other_draws_would_tell_it_too() -> None:
+    values = np.random.default_rng(3).normal(size=100)
+    at_0 = values - np.mean([mean_interval(values, seed=seed).low for seed in range(20)])
+    verdicts = [mean_interval(at_0, seed=seed).verdict for seed in range(40)]
+    assert {"no", "borderline"} <= {*verdicts}
+    assert verdicts.count("yes") <= 2
+    assert Interval(0.0458, 0.0008, 0.0965, 155, 147).verdict == "borderline"
+    assert Interval(-0.0059, -0.0109, -0.0012, 915, 305).verdict == "yes"
+
+
+def test_a_paired_difference_draws_whole_groups() -> None:
+    before = {f"sequence {place // 4:02} frame {place % 4}": 0.5 for place in range(40)}
+    after = {key: 0.5 + 0.1 * (place < 20) for place, key in enumerate(before)}
+    frames = {key: key[:-1] for key in before}  # its sequence
+    grouped = paired_difference(scores_of(after, frames), scores_of(before, frames), "dice")
+    single = paired_difference(scores_of(after), scores_of(before), "dice")
+    assert (grouped.clusters, single.clusters) == (10, 40)
+    assert grouped.high - grouped.low > 1.5 * (single.high - single.low)
 
 
 def test_noise_is_no_difference() -> None:

@@ -4,7 +4,7 @@ import math
 
 import pytest
 
-from lvunet.learn.schedule import learning_rate, progress, slope
+from lvunet.learn.schedule import decay, learning_rate, progress, slope
 
 
 @pytest.mark.parametrize(("p", "expected"), [(0.0, 0.0), (0.45, 1 - math.sqrt(0.5)), (0.3, 1 - math.sqrt(3) / 2)])
@@ -39,3 +39,8 @@ def test_the_learning_rate_warms_up_peaks_and_falls_to_its_floor() -> None:
     assert learning_rate(0.1, 1.0, 0.1, warmup=0.1) == 1.0
     assert learning_rate(0.55, 1.0, 0.1, warmup=0.1) == pytest.approx(0.55)  # half-way down: the mean of 1 and 0.1
     assert learning_rate(1.0, 1.0, 0.1, warmup=0.1) == pytest.approx(0.1)
+
+
+def test_a_moving_average_forgets_its_beginning_fast_and_its_end_slowly() -> None:
+    assert [decay(step, 0.99) for step in (0, 8, 890, 10_000)] == [0.1, 0.5, 0.99, 0.99]
+    assert math.prod(decay(step, 0.99) for step in range(1, 30)) < 1e-5  # what a run of 30 steps keeps of the first

@@ -205,3 +205,8 @@ def test_what_is_kept_is_what_was_validated_the_average(phantoms: Path, tmp_path
     found = PixelsToProbability(model, card.mean, card.std)(data.pixels.float())[:, 0] >= 0.5
     pairs = zip(found.numpy(), data.masks[:, 0].numpy(), strict=True)
     assert np.mean([agreement(*pair).dice for pair in pairs]) == pytest.approx(averaged.val_dice, abs=1e-3)
+
+
+def test_a_short_run_is_not_held_back_by_the_average_of_its_weights(phantoms: Path, tmp_path: Path) -> None:
+    scores = [run(phantoms, tmp_path / f"{ema}", ema=ema, epochs=6).val_dice for ema in (0.0, 0.99)]
+    assert scores[1] > scores[0] - 0.1

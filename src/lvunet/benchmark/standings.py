@@ -10,7 +10,7 @@ from lvunet.card import Card
 from lvunet.data.registry import DATASETS, GOAL_SOURCE, PUBLISHED_SOURCE, DataSet
 from lvunet.data.selection import UNION
 from lvunet.errors import ConfigError, MismatchedPair
-from lvunet.evaluate.intervals import Interval, mean_interval
+from lvunet.evaluate.intervals import VERDICTS, Interval, mean_interval
 from lvunet.evaluate.page import Table
 
 Record = dict[str, Any]
@@ -33,7 +33,7 @@ NOTE = (
 )
 APART = (
     "Differences of the same images, bootstrapped: the row of one seed holds the noise of images, not of training. "
-    "Where seeds are pooled, an image under several of them is drawn as one."
+    f"Where seeds are pooled, an image under several of them is drawn as one. {VERDICTS}"
 )
 
 
@@ -159,7 +159,7 @@ def _difference_row(pairs: Sequence[Pair], kind: str) -> tuple[str, ...]:
         f"{record['images_seen']:,}",
         _count(apart),
         f"{apart.mean:+.4f} ({apart.range_text(4)})",
-        "yes" if apart.differs else "no",
+        apart.verdict,
     )
 
 

@@ -7,6 +7,9 @@ are given whole groups are drawn. Two models are compared on the differences bet
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from math import sqrt
+from statistics import NormalDist
+from typing import Literal
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -18,6 +21,13 @@ from lvunet.evaluate.scoring import Scores
 LEVEL = 0.95
 RESAMPLES = 10_000
 FEWEST = 10  # independent units from which on an interval is trusted to tell a mean from 0
+VERDICTS = (
+    f'"Too few": fewer than {FEWEST} images, or groups of them, tell nothing from 0. '
+    '"Borderline": other draws of the bootstrap would have 0 in the interval.'
+)
+TAIL = (1 - LEVEL) / 2
+_NORMAL, _END = NormalDist(), NormalDist().inv_cdf(1 - TAIL)
+DRAWN = sqrt(TAIL * (1 - TAIL) / RESAMPLES) / _NORMAL.pdf(_END) / _END  # two standard errors of an end, by the width
 
 
 @dataclass(frozen=True)
@@ -35,11 +45,23 @@ class Interval:
 
     @property
     def differs(self) -> bool:
-        """Whether the mean, such as that of a difference, differs from 0: the interval leaves 0 out, and has 10 units.
+        """Whether the mean, such as that of a difference, is told from 0; see `verdict`."""
+        return self.verdict == "yes"
 
-        The percentile bootstrap is too narrow for so few: of two it knows nothing but their own means.
+    @property
+    def verdict(self) -> Literal["yes", "no", "borderline", "too few"]:
+        """Return whether the mean differs from 0: "yes" if the interval leaves 0 out, has 10 units, and always does.
+
+        "too few": the percentile bootstrap is too narrow for fewer; of two units it knows nothing but their own means.
+        "borderline": an end lies so near to 0 that other draws would put it on the other side (two standard errors of
+        a quantile of 10,000 draws of a normal distribution, 1.4 % of the interval's width).
         """
-        return self.clusters >= FEWEST and (self.low > 0 or self.high < 0)
+        from_0 = max(self.low, -self.high)
+        if from_0 <= 0:
+            return "no"
+        if self.clusters < FEWEST:
+            return "too few"
+        return "yes" if from_0 > DRAWN * (self.high - self.low) else "borderline"
 
     def range_text(self, decimals: int = 3) -> str:
         """Return ``0.841 to 0.881``, or ``no interval`` where there is none."""

@@ -10,7 +10,7 @@ from lvunet.card import INTENDED_USE
 from lvunet.errors import InputError
 from lvunet.evaluate.chart import abstention, curve, expectation, histogram
 from lvunet.evaluate.evidence import Evaluation
-from lvunet.evaluate.intervals import FEWEST, paired_difference, score_interval
+from lvunet.evaluate.intervals import VERDICTS, paired_difference, score_interval
 from lvunet.evaluate.metrics import METRICS, POLICY, Metric
 from lvunet.evaluate.page import Block, Chart, Charts, Fact, Facts, Page, Prose, Table
 from lvunet.evaluate.pictures import galleries
@@ -180,11 +180,10 @@ def comparison(ours: Scores, theirs: Scores) -> Table:
     for metric in METRICS:
         difference, places = paired_difference(ours, theirs, metric), DECIMALS[metric]
         means = (f"{scores.values(metric).mean():.{places}f}" for scores in (ours, theirs))
-        verdict = "yes" if difference.differs else "no"
-        rows.append((TITLES[metric], *means, f"{difference.mean:+.{places}f}", difference.range_text(places), verdict))
+        apart = (f"{difference.mean:+.{places}f}", difference.range_text(places), difference.verdict)
+        rows.append((TITLES[metric], *means, *apart))
     head = ("", ours.model, theirs.model, "difference", "95 % interval", "differs")
-    note = f"Differences of the same images, bootstrapped. None is told apart from 0 by fewer than {FEWEST} of them, "
-    note += "or groups of them."
+    note = f"Differences of the same images, bootstrapped. {VERDICTS}"
     return Table(f"{ours.model} against {theirs.model}", head, tuple(rows), note)
 
 

@@ -1,4 +1,4 @@
-"""How slope and learning rate follow the progress of training: pure functions of a number from 0 to 1.
+"""How slope, learning rate and moving average follow the progress of training: pure functions.
 
 Deep training needs a slope of exactly 1 before training ends: only then are the two convolutions of a block one.
 The paper's own schedule (1 - cos, over all epochs, progress = epoch / epochs) stops at 0.9948 and is never exact.
@@ -36,3 +36,11 @@ def learning_rate(progress: float, peak: float, floor: float, warmup: float = 0.
         return peak * progress / warmup
     p = (progress - warmup) / (1 - warmup) if warmup < 1 else 1.0
     return floor + (peak - floor) * (1 + math.cos(math.pi * min(p, 1.0))) / 2
+
+
+def decay(step: int, most: float) -> float:
+    """Return the decay of a moving average of the weights after so many steps: it rises to `most`.
+
+    So a short run does not keep what the network was when it began (TensorFlow's ExponentialMovingAverage).
+    """
+    return min(most, (1 + step) / (10 + step))

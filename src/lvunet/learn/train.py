@@ -5,6 +5,7 @@ import warnings
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
+from functools import partial
 from itertools import islice
 from pathlib import Path
 from typing import Any
@@ -33,6 +34,7 @@ from lvunet.learn.calibrate import calibrate
 from lvunet.learn.config import ARTEFACT, BEST, LOG, MANIFEST, TrainConfig
 from lvunet.learn.module import DeepTraining, EpochLog, KeepBest
 from lvunet.learn.record import resumable, run_record, seen_images
+from lvunet.learn.schedule import decay
 from lvunet.model import Constructor, LVUNet, load_checkpoint
 from lvunet.model.lvunet import pixel_statistic
 
@@ -218,10 +220,15 @@ def _batches(
     return batches
 
 
+def _average(most: float, averaged: Any, current: Any, count: Tensor | int) -> None:
+    """Move the average of the weights, of so many steps, towards those of now."""
+    get_ema_multi_avg_fn(decay(int(count), most))(averaged, current, count)  # type: ignore[no-untyped-call]  # torch's
+
+
 def _trainer(config: TrainConfig, keep_best: KeepBest, progress_bar: bool) -> pl.Trainer:
     callbacks: list[pl.Callback] = [keep_best, EpochLog(config.folder / LOG)]
     if config.ema:
-        callbacks.append(WeightAveraging(multi_avg_fn=get_ema_multi_avg_fn(config.ema)))  # type: ignore[no-untyped-call]  # torch's
+        callbacks.append(WeightAveraging(multi_avg_fn=partial(_average, config.ema)))
     if progress_bar:
         callbacks.append(Bar())
     every = config.validate_every
