@@ -9,7 +9,7 @@ from typing import Any
 
 from results.page import page, sections
 from results.runtimes_plot import PICTURE, picture
-from results.section import Section, counted, difference, found, interval_of, origin, score
+from results.section import Section, counted, difference, found, interval_of, leaks, origin, score
 from results.zoo import pages as zoo_pages
 
 from lvunet.benchmark.accuracy import DEFAULTS
@@ -39,15 +39,22 @@ def read(name: str) -> dict[str, Any]:
 
 def models() -> str:
     """Return the table of the models in the package."""
+    leaked = leaks()
     rows = [
-        (f"[`{model.name}`](src/lvunet/zoo/{model.name}.md)", model.outlines, f"{test.dataset}, n {test.n}", dice)
+        (
+            f"[`{model.name}`](src/lvunet/zoo/{model.name}.md)",
+            model.outlines,
+            f"{test.dataset}, n {test.n} ({leaked[test.dataset, test.split]})",
+            dice,
+        )
         for model in bundled().values()
         for test in model.scores
         for dice in [f"{test.dice:.3f} ({test.low:.3f} to {test.high:.3f})"]
     ]
-    head = ("model", "outlines", "tested on", "Dice (95 % interval)")
-    title = "**Models in the package**, on images that they have not seen"
-    return f"{title}\n\n{Table('', head, tuple(rows)).markdown().rstrip()}"
+    head = ("model", "outlines", "tested on (leaked)", "Dice (95 % interval)")
+    title = "**Models in the package**, on test parts that they have not seen"
+    note = "Leaked: test images whose like, of one scene or sequence, is in the training or validation part."
+    return f"{title}\n\n{Table('', head, tuple(rows), note).markdown().rstrip()}"
 
 
 def against_preset(records: Sequence[Record]) -> str:
@@ -180,13 +187,6 @@ def headed(text: str, config: TrainConfig, records: Iterable[Record]) -> str:
         gave = f"Dice {score(dice)}{alike}; n {counted(dice)}, {first['split']}"
         lines[2:2] = [f"{GAVE}{run}, in {cost}:", f"{GAVE}{gave}"]
     return "\n".join(lines) + "\n"
-
-
-def leaks() -> dict[tuple[Any, str], str]:
-    """Return by set and test part how many of its images have their like in the training or validation part."""
-    splits = read("data-leaks.json")["splits"]
-    parts = {(each["dataset"], f"{each['protocol']}-{each['seed']} test"): each for each in splits}
-    return {part: f"{each['test_leaks']['any']} of {each['n_test']}" for part, each in parts.items()}
 
 
 def billions(size: int) -> float:

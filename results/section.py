@@ -66,3 +66,10 @@ def counted(interval: Interval) -> str:
 def difference(interval: Interval) -> tuple[str, str]:
     """Return ``+0.0084 (-0.0020 to 0.0194)``, and whether it differs from 0; see `Interval.verdict`."""
     return f"{interval.mean:+.4f} ({interval.range_text(4)})", interval.verdict
+
+
+def leaks() -> dict[tuple[Any, str], str]:
+    """Return by set and test part how many of its images have their like in the training or validation part."""
+    splits = json.loads((Path(__file__).parent / "data-leaks.json").read_text(encoding="utf-8"))["splits"]
+    parts = {(each["dataset"], f"{each['protocol']}-{each['seed']} test"): each for each in splits}
+    return {part: f"{each['test_leaks']['any']} of {each['n_test']}" for part, each in parts.items()}

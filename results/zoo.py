@@ -20,6 +20,7 @@ import onnx
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from matplotlib import rc_context
 from matplotlib.figure import Figure
+from results.section import leaks
 
 from lvunet.card import INTENDED_USE, Card
 from lvunet.data.registry import DATASETS, DataSet
@@ -256,6 +257,7 @@ def card_page(card: Card, model: Bundled, artefact: Path, tests: Sequence[Record
         largest_change=max(abs(test["forms"]["onnx"]["minus_trained"]) for test in tests),
         robustness=robustness(card, results),
         quality=of_model(card, "quality", results),
+        leaked=leaks(),
         runs=runs_of(card),
         sets=sets_of(card),
         google=GOOGLES,

@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from lvunet.benchmark.accuracy import TrainedRun, agreement_of_forms, find_runs, lesions_and_normals, publish_run
+from lvunet.benchmark.accuracy import TrainedRun, agreement_of_forms, find_runs, publish_run
 from lvunet.benchmark.standings import read_records
 from lvunet.data.manifest import Split, load_split, write_splits
 from lvunet.data.phantom import phantom
@@ -111,10 +111,6 @@ def test_an_image_takes_one_line_of_what_cannot_be_derived(world: Path, record: 
 
 
 def test_lesions_and_normals_are_also_scored_apart(record: dict[str, Any]) -> None:
-    parts = lesions_and_normals(scores_of([0.8, 1.0, 0.6, 0.0, 0.0, 0.0], empty=(1, 3, 4, 5)))
-    assert (parts["lesions"]["mean"], parts["lesions"]["n"]) == (pytest.approx(0.7), 2)
-    assert (parts["normals"]["mean"], parts["normals"]["n"]) == (pytest.approx(0.25), 4)
-    assert lesions_and_normals(scores_of([0.8, 0.6])) == lesions_and_normals(scores_of([1.0], empty=(0,))) == {}
     empty = [row["dice"] for row in record["images"] if row["truth_px"] == 0]
     assert record["normals"]["mean"] == pytest.approx(np.mean(empty))
     assert record["normals"]["n"] + record["lesions"]["n"] == record["n"]

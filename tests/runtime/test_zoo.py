@@ -1,11 +1,13 @@
 """The models of the package: all that is known of each is true, and a damaged one is found out."""
 
 import json
+import re
 import shutil
 import subprocess
 import sys
 from collections.abc import Callable
 from dataclasses import replace
+from functools import partial
 from hashlib import sha256
 from pathlib import Path
 
@@ -56,7 +58,21 @@ def test_the_scores_of_a_card_are_what_evaluate_finds(name: str, score: Score, s
     lvunet([*map(str, words), "-o", str(tmp_path)], result_action="return_value")
     found = json.loads((tmp_path / "scores.json").read_text(encoding="utf-8"))
     assert (found["n"], found["split"]) == (score.n, score.split)
-    assert found["metrics"]["dice"]["mean"] == pytest.approx(score.dice, abs=A_PIXEL)
+    dice = found["metrics"]["dice"]
+    assert [dice[key] for key in ("mean", "low", "high")] == pytest.approx(
+        [score.dice, score.low, score.high], abs=A_PIXEL
+    )
+    lines = (ZOO / f"{name}.md").read_text(encoding="utf-8").splitlines()
+    numbers = partial(re.findall, r"\d+\.\d+|(?<=\| )\d+(?= \|)")
+    (told,) = (numbers(line) for line in lines if line.startswith(f"| {score.dataset}, {score.split} | {score.n} |"))
+    means = [found["metrics"][key][end] for key in ("dice", "iou") for end in ("mean", "low", "high")]
+    assert float(told.pop(7)) == pytest.approx(found["metrics"]["hd95_px"]["mean"], abs=0.1)
+    means += [found["metrics"]["nsd"]["mean"], found["paper_metric"]["iou"]]
+    assert [*map(float, told)] == pytest.approx([score.n, *means], abs=1e-3)
+    for kind in ("lesions", "normals"):
+        rows = [numbers(line) for line in lines if line.startswith(f"| of these: {kind} |")]
+        apart = [[found[kind][key] for key in ("n", "mean", "low", "high")]] if kind in found else []
+        assert [[*map(float, row)] for row in rows] == [pytest.approx(row, abs=1e-3) for row in apart]
 
 
 def test_they_are_proven_without_torch() -> None:

@@ -216,19 +216,6 @@ def agreement_of_forms(scores: Mapping[str, Scores]) -> dict[str, Any]:
     return forms
 
 
-def lesions_and_normals(scores: Scores) -> dict[str, Any]:
-    """Return the Dice over the images with something to outline, and over those with nothing, where there are both.
-
-    Over the second it is the share of images without a false alarm. {} where all images are of one kind.
-    """
-    lesions = tuple(image for image in scores.images if image.truth_px)
-    normals = tuple(image for image in scores.images if not image.truth_px)
-    if not (lesions and normals):
-        return {}
-    parts = {"lesions": lesions, "normals": normals}
-    return {name: asdict(score_interval(replace(scores, images=part), "dice")) for name, part in parts.items()}
-
-
 def _is_of_peer(run: Path) -> bool:
     """Whether a run says that it is of another network; `TrainedRun.read` complains of one that says nothing."""
     try:
@@ -254,7 +241,6 @@ def _record(trained: TrainedRun, test: HeldOut, forms: Mapping[str, Segmenter], 
         "test_images_left_out": list(test.left_out),
         "forms": agreement_of_forms(scores),
         "parity": [asdict(link) for link in proof.links],
-        **lesions_and_normals(scores["onnx"]),
         **Evaluation(scores["onnx"], test.dataset, f"{test.split} test", provenance()).record(),
     }
 

@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -35,6 +35,19 @@ class Evaluation:
         """The mean of each metric with its interval."""
         return {metric: score_interval(self.scores, metric) for metric in METRICS}
 
+    @cached_property
+    def kinds(self) -> dict[str, Interval]:
+        """The Dice over lesions, the images with something to outline, and over normals, where there are both.
+
+        Over normals it is the share of images without a false alarm.
+        """
+        images = self.scores.images
+        lesions, normals = (tuple(image for image in images if bool(image.truth_px) is kind) for kind in (True, False))
+        if not (lesions and normals):
+            return {}
+        parts = {"lesions": lesions, "normals": normals}
+        return {name: score_interval(replace(self.scores, images=part), "dice") for name, part in parts.items()}
+
     @property
     def caveat(self) -> str:
         """What must be said of it wherever it is shown; nothing of a true test."""
@@ -61,6 +74,7 @@ class Evaluation:
             "n": len(scores.images),
             "seen_in_training": self.seen,
             "metrics": {key: asdict(self.intervals[key]) | {"median": medians[key]} for key in METRICS},
+            **{name: asdict(dice) for name, dice in self.kinds.items()},
             "intervals": self.method,
             "classes": list(scores.class_names),
             "tolerance_px": scores.tolerance_px,

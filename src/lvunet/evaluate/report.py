@@ -73,6 +73,7 @@ def evaluation_page(evaluation: Evaluation, more: Sequence[Block] = ()) -> Page:
         blocks=(
             headline(evaluation),
             summary(evaluation),
+            *by_kind(evaluation),
             *by_class(scores),
             distribution(scores),
             *more,
@@ -129,6 +130,15 @@ def summary(evaluation: Evaluation) -> Table:
     return Table("Scores", ("", "mean", "95 % interval", "median", "worst"), tuple(rows), note)
 
 
+def by_kind(evaluation: Evaluation) -> tuple[Table, ...]:
+    """Return the Dice of lesions and of normals; nothing where all images are of one kind."""
+    what = {"lesions": "something to outline", "normals": "nothing to outline: the share without a false alarm"}
+    means = [(kind, str(dice.n), f"{dice.mean:.3f}", dice.range_text()) for kind, dice in evaluation.kinds.items()]
+    rows = tuple((what[kind], *cells) for kind, *cells in means)
+    head = ("images with", "n", "Dice", "95 % interval")
+    return (Table("With and without a structure", head, rows),) if rows else ()
+
+
 def by_class(scores: Scores) -> tuple[Table, ...]:
     """Return the means of each class; nothing where there is one class, as its scores are those of the image."""
     if len(scores.class_names) == 1:
@@ -145,7 +155,7 @@ def by_class(scores: Scores) -> tuple[Table, ...]:
 def tables(evaluation: Evaluation, others: Scores | None = None) -> list[Table]:
     """Return the summary, the classes where there are several, and the comparison where there is a second model."""
     compared = [comparison(evaluation.scores, others)] if others else []
-    return [summary(evaluation), *by_class(evaluation.scores), *compared]
+    return [summary(evaluation), *by_kind(evaluation), *by_class(evaluation.scores), *compared]
 
 
 def distribution(scores: Scores) -> Charts:
