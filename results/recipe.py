@@ -24,6 +24,7 @@ from lvunet.evaluate.evidence import write_json
 from lvunet.evaluate.intervals import Interval, mean_interval
 from lvunet.evaluate.provenance import commit, machine
 from lvunet.evaluate.scoring import score
+from lvunet.learn import start
 from lvunet.learn import train as training
 from lvunet.learn.config import BEST, LOG, TrainConfig
 from lvunet.model import load_checkpoint, save_checkpoint
@@ -101,7 +102,7 @@ def run_one(dataset: str, data: Path, weights: Path, out: Path, name: str) -> di
         reestimate(out / f"{dataset}-{BASELINE}", folder, split.select(samples, "train"))
     else:
         twice = config.recipe == "original normalisation"  # but for its BGR
-        with patch.object(training, "IMAGENET_STD", tuple(std * (255 if twice else 1) for std in IMAGENET_STD)):
+        with patch.object(start, "IMAGENET_STD", tuple(std * (255 if twice else 1) for std in IMAGENET_STD)):
             training.train(config, progress_bar=False)
     scores = score(load(folder / BEST), split.select(samples, "val"))
     log = folder / LOG

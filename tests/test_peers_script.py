@@ -5,11 +5,15 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from results.peers import HERE, ROW, known, table
+from results.peers import HERE, ROW, difference, evaluate, known, table
 
 from lvunet.benchmark.peers import LVUNET
+from lvunet.card import Card
+from lvunet.data.manifest import load_split
 from lvunet.errors import ConfigError
+from lvunet.fold import fold
 from lvunet.learn.config import TrainConfig
+from lvunet.model import LVUNet, save_checkpoint
 
 
 def record(name: str, *dice: float) -> dict[str, Any]:
@@ -42,3 +46,21 @@ def test_a_table_of_another_recipe_is_refused_and_stays(tmp_path: Path) -> None:
 def test_the_committed_table_goes_on_from_the_committed_recipe() -> None:
     common = TrainConfig.read(HERE / "peers.toml", {"data": Path("kvasir-seg")})
     assert len(known(HERE / "peers-kvasir-seg-paper-0-paper-s0-e8.json", common)) >= 5
+
+
+def test_a_network_is_scored_folded_on_the_test_part_and_differences_draw_whole_sequences(
+    shared: Path, tmp_path: Path
+) -> None:
+    data, split = shared / "datasets" / "cvc-colondb", load_split("cvc-colondb", "paper", 0)
+    config = TrainConfig(network=LVUNET, data=data, dataset="cvc-colondb", size=32, out=tmp_path)
+    network = LVUNet().eval()
+    network.set_slope(1)
+    save_checkpoint(tmp_path / "best.safetensors", network, Card(size=32, training={"epoch": 0, "val_dice": 0.0}))
+    evaluate(config)
+    record = json.loads((tmp_path / "scores.json").read_text())
+    assert {image["id"] for image in record["images"]} == {*split.part("test")}
+    assert record["parameters"] == sum(each.numel() for each in fold(network).parameters())
+    assert record["multiply_adds"] == 157_070_080
+    sequences = {split.groups[key] for key in split.part("test")}
+    dice = {image["id"]: image["dice"] for image in record["images"]}
+    assert difference(record, dice, dice).clusters == len(sequences) < len(dice)

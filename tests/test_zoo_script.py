@@ -112,7 +112,7 @@ def test_the_script_writes_artefact_facts_card_outlines_and_index(shared: Path, 
     prove(bundled(zoo)[name], picture(64, 64), zoo)
     page = (zoo / f"{name}.md").read_text(encoding="utf-8")
     for words in (
-        f"| {dataset}, {split} | 3 | {dice['mean']:.3f} (",
+        f"| {dataset}, {split} | 3 | 49 of 156 | {dice['mean']:.3f} (",
         "| of these: lesions | 3 |",
         "1,234 images, and 1 to choose the epoch",
         "| elsewhere, all images |",

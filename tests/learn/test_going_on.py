@@ -1,9 +1,11 @@
 """Training that goes on from a model, or is taught by one."""
 
 import json
+import shutil
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
 
@@ -13,6 +15,7 @@ from lvunet.data.selection import pictures
 from lvunet.errors import ConfigError
 from lvunet.export.onnx import export_onnx
 from lvunet.fold import fold
+from lvunet.image import read_image, write_image
 from lvunet.learn.config import TrainConfig
 from lvunet.learn.train import Run
 from lvunet.model import PixelsToProbability, load_checkpoint
@@ -38,7 +41,10 @@ def test_a_run_goes_on_from_a_model_whose_function_it_keeps(
     told: list[str] = []
     tuned = run(phantoms, tmp_path / "run", told.append, **changes, epochs=1)
     validation = len(json.loads((tuned.folder / "manifest.json").read_text(encoding="utf-8"))["split"]["val"])
-    assert f"has seen {validation} of the {validation} validation images" in told.pop()
+    *seen, started = told
+    assert [f"has seen {validation} of the {validation} validation images" in words for words in seen] == [True]
+    assert f"validation Dice of {finished.val_dice:.2f}"[:-1] in started
+    told.clear()
     run(phantoms, tmp_path / "run", told.append, **changes, epochs=1)
     assert told[1:] == [f"1 of 1 epochs are trained already: {tmp_path / 'run'}"]
     _, after = load_checkpoint(tuned.best)
@@ -48,6 +54,32 @@ def test_a_run_goes_on_from_a_model_whose_function_it_keeps(
         finished.val_dice, abs=0.1
     )  # momentum has moved its batch statistics a little
     fold(load_checkpoint(tuned.best)[0])
+
+
+def test_what_its_start_has_seen_of_the_test_part_and_another_size_are_told(
+    finished: Run, phantoms: Path, tmp_path: Path
+) -> None:
+    told: list[str] = []
+    run(phantoms, tmp_path / "run", told.append, init=str(finished.best), deep="done", epochs=1, split_seed=1, size=32)
+    words = " ".join(told)
+    assert "test images in its own training: a test leaves them out, or is refused." in words
+    assert "was trained at 64 px, and sees 32 px: --size 64 keeps it." in words
+
+
+def test_a_set_without_anything_to_outline_is_told(phantoms: Path, tmp_path: Path) -> None:
+    shutil.copytree(phantoms, tmp_path / "set")
+    for path in (tmp_path / "set" / "masks").iterdir():
+        write_image(path, np.zeros_like(read_image(path)[..., 0]))
+    told: list[str] = []
+    run(tmp_path / "set", tmp_path / "run", told.append, epochs=1)
+    assert "no training mask has anything to outline" in told[-1]
+
+
+@pytest.mark.skipif(torch.accelerator.is_available(), reason="there is one")
+def test_a_gpu_that_is_not_there_is_told_before_anything_is_written(phantoms: Path, tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match="finds no GPU here"):
+        run(phantoms, tmp_path / "run", accelerator="gpu")
+    assert not (tmp_path / "run").exists()
 
 
 def test_a_teacher_is_imitated_and_is_no_part_of_what_is_saved(finished: Run, phantoms: Path, tmp_path: Path) -> None:

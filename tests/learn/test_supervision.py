@@ -1,6 +1,7 @@
 """Deep supervision: what the heads of the decoder's stages learn, and that they stay behind."""
 
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -26,6 +27,15 @@ def test_its_heads_learn_and_stay_behind(phantoms: Path, tmp_path: Path) -> None
     ]
     assert len(biases) == 5
     assert len(last["optimizer_states"][0]["state"]) == len(list(LVUNet().parameters())) + 2 * len(biases)
+
+
+def test_its_weight_is_that_of_the_configuration(phantoms: Path, tmp_path: Path) -> None:
+    still: dict[str, Any] = {"epochs": 1, "deep": "done", "learning_rate": 1e-12, "final_learning_rate": 0}
+    weights = (0.0, 0.5, 1.0)
+    runs = [run(phantoms, tmp_path / f"{weight}", deep_supervision=weight, **still) for weight in weights]
+    none, half, whole = (float(rows(each.folder)[0]["train_loss"]) for each in runs)
+    assert whole - none == pytest.approx(2 * (half - none), rel=1e-3)
+    assert half - none > 0.01
 
 
 def test_each_stage_is_held_against_the_mask_at_the_size_of_the_image() -> None:

@@ -4,7 +4,7 @@ import logging
 import warnings
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import partial
 from itertools import islice
 from pathlib import Path
@@ -14,27 +14,25 @@ import pytorch_lightning as pl
 import torch
 from pytorch_lightning.callbacks import ModelCheckpoint, RichProgressBar, WeightAveraging
 from pytorch_lightning.loggers import TensorBoardLogger
-from torch import Tensor, nn
+from torch import Tensor
 from torch.optim.swa_utils import get_ema_multi_avg_fn
 from torch.utils.data import DataLoader
 
-from lvunet.card import IMAGENET_MEAN, IMAGENET_STD, Card
+from lvunet.card import Card
 from lvunet.data.dataset import EpochBatches, SegmentationData
-from lvunet.data.manifest import Part, Split
-from lvunet.data.registry import Sample
-from lvunet.data.selection import PICTURES, seen_in_training, task
+from lvunet.data.selection import PICTURES
 from lvunet.errors import CheckpointError, ConfigError
 from lvunet.evaluate.evidence import write_json
 from lvunet.export.onnx import export_onnx
-from lvunet.export.restore import initial
 from lvunet.fold.unfold import settle
 from lvunet.image import read_image
 from lvunet.learn.allocator import keep_freed_memory
 from lvunet.learn.calibrate import calibrate
 from lvunet.learn.config import ARTEFACT, BEST, LOG, MANIFEST, TrainConfig
 from lvunet.learn.module import DeepTraining, EpochLog, KeepBest
-from lvunet.learn.record import resumable, run_record, seen_images
+from lvunet.learn.record import resumable, run_record
 from lvunet.learn.schedule import decay
+from lvunet.learn.start import parts, start
 from lvunet.model import Constructor, LVUNet, load_checkpoint
 from lvunet.model.lvunet import pixel_statistic
 
@@ -62,9 +60,10 @@ def train(
     `build` makes the network that `config.network` names; `tell` is given what a person should know beforehand.
     """
     keep_freed_memory()
-    split, used = _parts(config)
+    _demand_accelerator(config)
+    split, used, test = parts(config)
     pl.seed_everything(config.seed, verbose=False)
-    network, card = _start(config, build, used, tell)
+    network, card = start(config, build, used, test, tell)
     last, epoch = _begun(config, run_record(config, split, used), tell)
     keep_best = KeepBest(config.folder)
     with _lightning_at_ease():
@@ -73,6 +72,8 @@ def train(
         training = SegmentationData(used["train"], card, config.augment, config.seed).to(device)
         validation = SegmentationData(used["val"], card, "none", config.seed).to(device)
         steps, checks = _batches(config, training, trainer, epoch), _batches(config, validation, trainer)
+        if not training.masks.any():
+            tell(f"{config.data}: no training mask has anything to outline: what it learns is to find nothing.")
         if config.init and last is None:
             network = settle(network, _normalised(training, steps, card))
         module = DeepTraining(network.train().to(memory_format=torch.channels_last), card, config, steps.batch_size)
@@ -80,6 +81,9 @@ def train(
             DataLoader(training, sampler=steps, batch_size=None),
             DataLoader(validation, sampler=checks, batch_size=None),
         )
+        if config.init and last is None and config.deep == "done" and trainer.world_size == 1:
+            (before,) = _quiet(config).validate(module, loaders[1], verbose=False)
+            tell(f"{config.init} as it is has a validation Dice of {before['val_dice']:.4f}")
         try:
             trainer.fit(module, *loaders, ckpt_path=last, weights_only=True)
         except SystemExit as end:  # so Lightning ends on Ctrl-C
@@ -96,6 +100,12 @@ def train(
     return run
 
 
+def _demand_accelerator(config: TrainConfig) -> None:
+    """Raise `ConfigError` where there is no GPU and one is asked for."""
+    if config.accelerator == "gpu" and not torch.accelerator.is_available():
+        raise ConfigError("--accelerator gpu: PyTorch finds no GPU here. Leave the flag out, or give cpu.")
+
+
 def _begun(config: TrainConfig, record: dict[str, Any], tell: Callable[[str], None]) -> tuple[Path | None, int]:
     """Return the checkpoint to go on from and its epoch, as `resumable` does; of a new run write the manifest."""
     last, epoch = resumable(config.folder, record)
@@ -106,22 +116,12 @@ def _begun(config: TrainConfig, record: dict[str, Any], tell: Callable[[str], No
     return last, epoch
 
 
-def _parts(config: TrainConfig) -> tuple[Split, dict[Part, list[Sample]]]:
-    """Return the split, and its samples that training and validation use; raises `ConfigError` where there are none."""
-    samples, split = task(config.data, config.dataset, config.protocol, config.split_seed)
-    used: dict[Part, list[Sample]] = {part: split.select(samples, part) for part in ("train", "val")}
-    for part, of_part in used.items():
-        if not of_part:
-            raise ConfigError(f"{config.data}: the {part} part of the split is empty; give more images.")
-    return split, used
-
-
 def export(run: Run, config: TrainConfig) -> Path:
     """Write the chosen network as `model.onnx` beside its checkpoint, proven on validation images; return its path.
 
     Raises what `export_onnx` does.
     """
-    validation = _parts(config)[1]["val"]
+    validation = parts(config)[1]["val"]
     images = [read_image(sample.image) for sample in validation[:: -(-len(validation) // PICTURES)]]
     network, card = load_checkpoint(run.best)
     export_onnx(network, card, run.folder / ARTEFACT, images)
@@ -161,48 +161,6 @@ def _lightning_at_ease() -> Iterator[None]:
                 logger.setLevel(level)
 
 
-def _start(
-    config: TrainConfig, build: Constructor, used: dict[Part, list[Sample]], tell: Callable[[str], None]
-) -> tuple[nn.Module, Card]:
-    """Return the network as training finds it: new, or that of `config.init`, which has seen images of its own.
-
-    `tell` hears of those that the epoch will be chosen by.
-    """
-    seen = seen_images(used)
-    several = ("background", *(f"class {label}" for label in range(1, config.classes)))
-    card = Card(
-        name=config.folder.resolve().name,
-        classes=config.classes,
-        class_names=("foreground",) if config.classes == 1 else several,
-        in_channels=1 if config.grey else 3,
-        size=config.size,
-        mean=(sum(IMAGENET_MEAN) / 3,) if config.grey else IMAGENET_MEAN,
-        std=(sum(IMAGENET_STD) / 3,) if config.grey else IMAGENET_STD,
-        training={"config": config.model_dump(mode="json"), "seen": seen},
-    )
-    for teacher in config.teacher:  # what it has seen, it tells
-        told = load_checkpoint(teacher)[1].training.get("seen", ())
-        card = replace(card, training=card.training | {"seen": sorted({*card.training["seen"], *told})})
-    if config.init is None:
-        return build(card.classes, card.in_channels, config.weights), card
-    network, before = initial(config.init, card.classes, card.in_channels)
-    if config.deep == "done" and network.slope != 1:
-        raise ConfigError(
-            f"{config.init} has slope {network.slope:g}: its deep training is not over. Give --deep paper."
-        )
-    if known := seen_in_training(before.training, used["val"]):
-        tell(
-            f"{config.init} has seen {len(known)} of the {len(used['val'])} validation images in its own training: "
-            "their Dice says little of new images."
-        )
-    earlier = {key: value for key, value in before.training.items() if key != "seen"}
-    history = {
-        "seen": sorted({*card.training["seen"], *before.training.get("seen", ())}),
-        "before": {"name": before.name, **earlier},
-    }
-    return network, replace(card, mean=before.mean, std=before.std, training=card.training | history)
-
-
 def _normalised(data: SegmentationData, batches: EpochBatches, card: Card) -> Iterator[Tensor]:
     """Yield what the network takes of a few dozen training images."""
     mean, std = pixel_statistic(card.mean), pixel_statistic(card.std)
@@ -223,6 +181,18 @@ def _batches(
 def _average(most: float, averaged: Any, current: Any, count: Tensor | int) -> None:
     """Move the average of the weights, of so many steps, towards those of now."""
     get_ema_multi_avg_fn(decay(int(count), most))(averaged, current, count)  # type: ignore[no-untyped-call]  # torch's
+
+
+def _quiet(config: TrainConfig) -> pl.Trainer:
+    """Return what validates once and leaves nothing behind."""
+    return pl.Trainer(
+        accelerator=config.accelerator,
+        devices=1,
+        logger=False,
+        enable_checkpointing=False,
+        enable_progress_bar=False,
+        enable_model_summary=False,
+    )
 
 
 def _trainer(config: TrainConfig, keep_best: KeepBest, progress_bar: bool) -> pl.Trainer:

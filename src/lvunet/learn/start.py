@@ -1,0 +1,79 @@
+"""What a training run begins with: its samples, and its network, new or of a model that it goes on from."""
+
+from collections.abc import Callable
+from dataclasses import replace
+
+from torch import nn
+
+from lvunet.card import IMAGENET_MEAN, IMAGENET_STD, Card
+from lvunet.data.manifest import Part, Split
+from lvunet.data.registry import Sample
+from lvunet.data.selection import seen_in_training, task
+from lvunet.errors import ConfigError
+from lvunet.export.restore import initial
+from lvunet.learn.config import TrainConfig
+from lvunet.learn.record import seen_images
+from lvunet.model import Constructor, load_checkpoint
+
+
+def parts(config: TrainConfig) -> tuple[Split, dict[Part, list[Sample]], list[Sample]]:
+    """Return the split, its samples that training and validation use, and those of the test part that are there.
+
+    Raises `ConfigError` where there are none to use.
+    """
+    samples, split = task(config.data, config.dataset, config.protocol, config.split_seed)
+    used: dict[Part, list[Sample]] = {part: split.select(samples, part) for part in ("train", "val")}
+    for part, of_part in used.items():
+        if not of_part:
+            raise ConfigError(f"{config.data}: the {part} part of the split is empty; give more images.")
+    ids = {*split.part("test")}
+    return split, used, [sample for sample in samples if sample.id in ids]
+
+
+def start(
+    config: TrainConfig,
+    build: Constructor,
+    used: dict[Part, list[Sample]],
+    test: list[Sample],
+    tell: Callable[[str], None],
+) -> tuple[nn.Module, Card]:
+    """Return the network as training finds it: new, or that of `config.init`, which has seen images of its own.
+
+    `tell` hears of those that the epoch will be chosen by.
+    """
+    seen = seen_images(used)
+    several = ("background", *(f"class {label}" for label in range(1, config.classes)))
+    card = Card(
+        name=config.folder.resolve().name,
+        classes=config.classes,
+        class_names=("foreground",) if config.classes == 1 else several,
+        in_channels=1 if config.grey else 3,
+        size=config.size,
+        mean=(sum(IMAGENET_MEAN) / 3,) if config.grey else IMAGENET_MEAN,
+        std=(sum(IMAGENET_STD) / 3,) if config.grey else IMAGENET_STD,
+        training={"config": config.model_dump(mode="json"), "seen": seen},
+    )
+    for teacher in config.teacher:  # what it has seen, it tells
+        told = load_checkpoint(teacher)[1].training.get("seen", ())
+        card = replace(card, training=card.training | {"seen": sorted({*card.training["seen"], *told})})
+    if config.init is None:
+        return build(card.classes, card.in_channels, config.weights), card
+    network, before = initial(config.init, card.classes, card.in_channels)
+    if config.deep == "done" and network.slope != 1:
+        raise ConfigError(
+            f"{config.init} has slope {network.slope:g}: its deep training is not over. Give --deep paper."
+        )
+    for title, images, so in (
+        ("validation", used["val"], "their Dice says little of new images"),
+        ("test", test, "a test leaves them out, or is refused"),
+    ):
+        if known := seen_in_training(before.training, images):
+            tell(f"{config.init} has seen {len(known)} of the {len(images)} {title} images in its own training: {so}.")
+    if before.size != card.size:
+        tell(f"{config.init} was trained at {before.size} px, and sees {card.size} px: --size {before.size} keeps it.")
+    earlier = {key: value for key, value in before.training.items() if key != "seen"}
+    history = {
+        "seen": sorted({*card.training["seen"], *before.training.get("seen", ())}),
+        "before": {"name": before.name, **earlier},
+    }
+    return network, replace(card, mean=before.mean, std=before.std, training=card.training | history)
