@@ -27,6 +27,7 @@ from safetensors import SafetensorError, safe_open
 from lvunet.card import Card
 from lvunet.cli.app import app as lvunet
 from lvunet.data.manifest import SEEDS
+from lvunet.data.pack import side_of
 from lvunet.data.registry import DATASETS, dataset
 from lvunet.data.selection import UNION
 from lvunet.errors import CheckpointError, ConfigError, LVUNetError
@@ -224,6 +225,12 @@ def plan(matrix: Matrix, extra: Sequence[str] = ()) -> list[Job]:
             raise ConfigError(f"lvunet train {' '.join((*words, *extra))}: {error}") from error
         given = bound.arguments["overrides"]
         config = TrainConfig.read(bound.arguments.get("config"), given.model_dump(include=given.model_fields_set))
+        for each in name.split(UNION):
+            if (side := side_of(matrix.data / each) or config.size) < config.size:
+                raise ConfigError(
+                    f"{matrix.data / each} is packed at {side} px, and {recipe} of {name} sees {config.size}: pack it "
+                    f"with --size {config.size}, or give -- --size {side}."
+                )
         out = matrix.out / config.folder.name
         jobs.append(Job((*words, *extra, "--out", str(out)), config.model_copy(update={"out": out})))
         jobs[-1].look()

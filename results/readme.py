@@ -95,7 +95,8 @@ def against_preset(records: Sequence[Record]) -> str:
         "validation parts. The test parts of earlier recipes had been looked at, and where there are several seeds "
         "the first was scored before the others were trained. Intervals tell of the choice of images, not of seeds. "
         f"{VERDICTS} Leaked: test images whose like is in the training or validation part; copies are left out. A "
-        "random split that leaks next to nothing is as good as a grouped one: those sets have no row of grouped."
+        "random split that leaks next to nothing is as good as a grouped one: those sets have no row of grouped. All "
+        "began with Google's minimalistic ImageNet weights, not with those that `--weights imagenet` downloads."
     )
     return f"{title}\n\n{Table('', head, tuple(rows), note).markdown()}\n{origin(*shown)}"
 
@@ -182,7 +183,8 @@ def headed(text: str, config: TrainConfig, records: Iterable[Record]) -> str:
         )
         made, dice = first["training_provenance"], interval_of(first["metrics"]["dice"])
         alike = "".join(f", seed {each['seed']} {each['metrics']['dice']['mean']:.3f}" for each in reversed(others))
-        run = f"with --epochs {epochs} --seed {first['seed']}"
+        weights = Path(first["training"]["config"].get("weights") or "none").name
+        run = f"with --epochs {epochs} --seed {first['seed']} --weights {weights}"
         cost = f"{round(first['training_seconds'] / 60)} minutes on {made['machine']['cpu']}, commit {made['commit']}"
         gave = f"Dice {score(dice)}{alike}; n {counted(dice)}, {first['split']}"
         lines[2:2] = [f"{GAVE}{run}, in {cost}:", f"{GAVE}{gave}"]

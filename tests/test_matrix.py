@@ -16,6 +16,7 @@ from safetensors.numpy import save_file
 
 from lvunet.card import Card
 from lvunet.data.manifest import split_samples, write_splits
+from lvunet.data.pack import Packing, pack
 from lvunet.data.phantom import write_phantoms
 from lvunet.data.registry import find_samples
 from lvunet.errors import ConfigError, InputError
@@ -53,6 +54,15 @@ def test_by_default_it_is_five_sets_three_seeds_and_every_recipe(tmp_path: Path)
     jobs = planned(tmp_path)
     assert len(jobs) == 5 * 3 * len({job.config.recipe for job in jobs})
     assert {job.config.protocol for job in jobs} == {"paper"}
+
+
+def test_a_pack_that_is_smaller_than_what_a_recipe_sees_is_refused(tmp_path: Path) -> None:
+    write_phantoms(tmp_path / "kvasir-seg", 2)
+    pack([tmp_path / "kvasir-seg"], tmp_path / "pack", Packing(size=256))
+    runs = matrix.Matrix(tmp_path / "pack", tmp_path / "runs", "none", sets=("kvasir-seg",), recipes=("ours",))
+    with pytest.raises(ConfigError, match="is packed at 256 px, and ours of kvasir-seg sees 384"):
+        matrix.plan(runs)
+    assert {job.config.size for job in matrix.plan(runs, ["--size", "256"])} == {256}
 
 
 def test_flags_after_the_dashes_reach_every_run_and_win_over_the_recipe(tmp_path: Path) -> None:

@@ -10,7 +10,7 @@ from lvunet import cli
 from lvunet.card import Card
 from lvunet.data.dataset import decode
 from lvunet.data.manifest import load_split
-from lvunet.data.pack import MB, Packing, pack, pack_sample
+from lvunet.data.pack import MB, Packing, pack, pack_sample, side_of
 from lvunet.data.phantom import write_phantoms
 from lvunet.data.registry import DATASETS, Sample, find_samples
 from lvunet.errors import ConfigError, EmptyInput, MismatchedPair, OutputError, UnreadableImage
@@ -41,6 +41,7 @@ def test_a_pack_keeps_ids_masks_and_nearly_the_pixels(phantoms: Path, tmp_path: 
         assert mask.equal(packed_mask)
         assert (pixels.float() - packed_pixels.float()).abs().mean() < JPEG_ERROR
     files = [path for path in (tmp_path / "pack").rglob("*") if path.is_file()]
+    assert (side_of(tmp_path / "pack" / "phantoms"), side_of(phantoms), side_of(tmp_path)) == (64, None, None)
     assert made.images == {"phantoms": 12}
     assert made.total_bytes == sum(path.stat().st_size for path in files)
 

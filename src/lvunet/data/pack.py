@@ -75,6 +75,15 @@ def pack(
     return Pack({name: len(samples) for name, samples in sets.items()}, total_bytes)
 
 
+def side_of(folder: Path) -> int | None:
+    """Return the side in pixels of the images of a packed set, or None for a folder that is none."""
+    for path in sorted((folder / "images").glob("*.jpg"))[:1]:
+        with Image.open(path) as image:
+            if str(image.info.get("comment", b""), "latin-1").startswith(ORIGIN):
+                return image.width
+    return None
+
+
 def pack_sample(sample: Sample, packing: Packing) -> tuple[bytes, bytes]:
     """Return image and mask at the size of the pack, as the bytes of a JPEG and of a PNG of one bit.
 

@@ -5,7 +5,6 @@ from io import BytesIO
 from pathlib import Path
 
 import torch
-from safetensors import SafetensorError
 from safetensors.torch import load
 from torch import Tensor
 
@@ -23,9 +22,13 @@ def read_tensors(path: Path) -> dict[str, Tensor]:
         raise CheckpointError(f"no file at {path}. Give a .safetensors or .pth file.") from error
     except pickle.UnpicklingError as error:
         raise CheckpointError(f"{path} holds more than tensors: reading could run code, so it was refused.") from error
-    except (SafetensorError, OSError, RuntimeError, ValueError, EOFError, KeyError) as error:
-        raise CheckpointError(f"{path} is not a readable checkpoint: {error}") from error
+    except OSError as error:
+        raise CheckpointError(f"cannot read {path}: {error.strerror}.") from error
+    except Exception as error:  # a file of anything can raise anything in the unpickler, such as IndexError
+        what = f"{type(error).__name__}: {error}"
+        raise CheckpointError(f"{path} is not a readable checkpoint, .pth or .safetensors ({what}).") from error
     state = loaded.get("state_dict", loaded) if isinstance(loaded, dict) else None
     if not isinstance(state, dict) or not all(isinstance(tensor, Tensor) for tensor in state.values()):
-        raise CheckpointError(f"{path} is not a state dict of tensors.")
+        keys = f"; it has {', '.join(map(repr, list(state)[:5]))}" if isinstance(state, dict) else ""
+        raise CheckpointError(f"{path} is not a state dict of tensors, alone or under 'state_dict'{keys}.")
     return state
