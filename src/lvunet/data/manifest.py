@@ -17,7 +17,7 @@ from typing import Literal, get_args
 
 from lvunet.data.duplicates import SCENE_DETAIL, SCENE_RMSE, connected, find_pairs, fingerprint
 from lvunet.data.registry import Sample, dataset, find_samples
-from lvunet.errors import ConfigError, MissingDependency
+from lvunet.errors import ConfigError, MissingDependency, did_you_mean
 from lvunet.image import atomic_write, read_image
 
 Part = Literal["train", "val", "test"]
@@ -82,7 +82,7 @@ def load_split(source: str | Path, protocol: str = "paper", seed: int = 0) -> Sp
     if str(source).endswith(".csv") and len(splits) == 1:
         return next(iter(splits.values()))
     if wanted not in splits:
-        raise ConfigError(f"{source} has no split {wanted}. There is: {', '.join(splits)}.")
+        raise ConfigError(f"{source} has no split {wanted}." + did_you_mean(wanted, splits))
     return splits[wanted]
 
 
