@@ -61,8 +61,11 @@ def test_a_run_stands_beside_what_was_published_and_what_is_to_be_reached() -> N
 def test_nothing_was_published_for_grouped_splits_and_unknown_sets(changed: dict[str, Any]) -> None:
     table = standings([record_of(**changed)])
     (row,) = table.rows
-    assert (row[PLACE["to goal"]], row[-1]) == ("", "0.796")
+    assert (row[-2:], table.head[-2:]) == (("0.815", "35.3"), ("IoU", "HD95 px"))
     assert "Goals" not in table.note
+    assert "published" not in table.note
+    beside = standings([record_of(**changed), record_of()])
+    assert (beside.rows[0][PLACE["to goal"]], beside.rows[0][-1]) == ("", "0.796")
 
 
 def test_the_goal_of_busi_is_for_its_lesions() -> None:

@@ -27,10 +27,9 @@ HEAD = (
     "HD95 px",
     "paper's IoU (published)",
 )
-NOTE = (
-    "Means over images, of the ONNX form; intervals draw whole groups, whose number stands after n if there are any. "
-    f"The paper's IoU pools pixels; it was published for another random split ({PUBLISHED_SOURCE})."
-)
+OF_PUBLIC_SETS = {"to goal", "paper's IoU (published)"}  # columns
+NOTE = "Means over images, of the ONNX form; intervals draw whole groups, whose number stands after n if there are any."
+PUBLIC_NOTE = f" The paper's IoU pools pixels; it was published for another random split ({PUBLISHED_SOURCE})."
 APART = (
     "Differences of the same images, bootstrapped: the row of one seed holds the noise of images, not of training. "
     f"Where seeds are pooled, an image under several of them is drawn as one. {VERDICTS}"
@@ -59,15 +58,19 @@ def read_records(results: Path) -> dict[Path, Record]:
 def standings(records: Iterable[Record]) -> Table:
     """Return a row a record, in the order given, and two more where it tells lesions from normals.
 
-    The note says by how much the forms of any model differ, and what the goals are.
+    The note says by how much the forms of any model differ, and what the goals are. Goals and published figures are
+    told where there is a public set.
     """
     listed = list(records)
     known = {entry.name: (entry, "lesions" in record) for record in listed if (entry := _known(record))}
     goals = ", ".join(f"{entry.goal_dice:g} for {name}{' lesions' * apart}" for name, (entry, apart) in known.items())
     apart = max((abs(form["minus_trained"]) for record in listed for form in record["forms"].values()), default=0)
-    note = f"{NOTE} Trained, folded and ONNX form differ by {apart:.0e} in mean Dice at most."
+    note = NOTE + (PUBLIC_NOTE if known else "")
+    note += f" Trained, folded and ONNX form differ by {apart:.0e} in mean Dice at most."
     note += f" Goals of a full training ({GOAL_SOURCE}): Dice {goals}." if goals else ""
-    return Table("Accuracy", HEAD, tuple(row for record in listed for row in _rows(record)), note)
+    columns = [place for place, title in enumerate(HEAD) if known or title not in OF_PUBLIC_SETS]
+    rows = (tuple(row[place] for place in columns) for record in listed for row in _rows(record))
+    return Table("Accuracy", tuple(HEAD[place] for place in columns), tuple(rows), note)
 
 
 def comparisons(records: Iterable[Record]) -> Table:
