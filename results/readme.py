@@ -130,11 +130,11 @@ def beside_paper(records: Sequence[Record]) -> str:
         shown += ours
         kind, what = ("lesions", ", lesions") if all("lesions" in record for record in ours) else ("", "")
         dice = mean(ours, kind)
-        pooled = sum(record["paper_metric"]["iou"] for record in ours) / len(ours)
+        pooled = "" if kind else f"{sum(record['paper_metric']['iou'] for record in ours) / len(ours):.3f}"
         published = f"{known.published.iou:.3f}" if known.published else ""
         goal = f"{known.goal_dice:g} ({float(dice) - known.goal_dice:+.3f})" if known.goal_dice else ""
         epochs = " and ".join(dict.fromkeys(str(record["epochs"]) for record in ours))
-        rows.append((f"{known.name}, paper-0{what}", epochs, f"{len(ours)}", dice, goal, f"{pooled:.3f}", published))
+        rows.append((f"{known.name}, paper-0{what}", epochs, f"{len(ours)}", dice, goal, pooled, published))
     head = (
         *("data set, split", "epochs", "seeds", "Dice", "goal of a full training (to it)"),
         *("pooled IoU", "published, another split"),

@@ -81,6 +81,14 @@ def test_lesions_and_normals_are_told_apart() -> None:
     ]
 
 
+def test_what_the_paper_published_and_the_goals_stand_beside_the_recipes_of_configs() -> None:
+    taught = as_configured()
+    records = [trained("ours", seed, dice, **taught) for seed, dice in ((0, 0.92), (1, 0.94))]
+    records.append(trained("ours", 0, 0.5, "grouped-0", **taught))
+    text = readme.beside_paper([record | {"paper_metric": {"iou": record["seed"] / 10 + 0.8}} for record in records])
+    assert "| isic2016, paper-0 | 40 | 2 | 0.930 | 0.928 (+0.002) | 0.850 |  |" in text
+
+
 def test_the_nearest_peer_is_the_fastest_of_the_others_in_any_run() -> None:
     runs = [{"a": 0.5, "lv-unet": 1.0, "b": 0.25}, {"lv-unet": 1.0, "c": 0.8}]
     records = [
