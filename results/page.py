@@ -24,12 +24,14 @@ come in: *123 in 29* are 123 images in 29 groups. They tell of the choice of ima
 difference *differs* if its interval excludes 0. {VERDICTS}
 
 Recipes: *paper* is the protocol of the paper, *ours* what is usual for long trainings (`src/lvunet/learn/recipe.py`);
-both were fixed before any search. *tuned* is ours from a model of the package. Behind a recipe stand the keys in which
-a run differs from it; *configs* are those of [`configs/`](../configs), whose keys were chosen on validation parts.
+both were fixed before any search, but for the rims of shifted images (*mirrored*). *tuned* is ours from a model of the
+package. Behind a recipe stand the keys in which a run differs from it; *configs* are those of
+[`configs/`](../configs), whose keys were chosen on validation parts.
 Splits: *paper-0* is random, of seed 0; *grouped-0* keeps what was taken of one scene or sequence together. Runs:
 *polyp-black60*, *isic2016-zero40* and *busi-ds40* are the package's `polyp`, `skin` and `breast-ultrasound`;
 *mirrored* are trainings with the strong augmentation until commit 3116cf5, which filled the rim of a shifted image with
-its mirror.
+its mirror. Moving averages (*ours*, *EMA 0.99*) of trainings until 2026-11-28 began at 0.99, which matters in runs of
+fewer than about 1,500 steps: in the search, and on CVC-ColonDB.
 
 All began with Google's MobileNetV3-Large *minimalistic* ImageNet weights, embedded in torchvision's network, since
 torchvision's own, which `--weights imagenet` downloads, could not be had on these machines: with those the numbers will
@@ -168,7 +170,8 @@ def peers(results: Path) -> Section:
     text = (
         "How does LV-UNet stand beside networks of other packages? All are trained by one recipe, with one budget, and "
         "scored on the test part of one split; all are timed from an image to its probability in one alternating run. "
-        "LV-UNet is folded, the others are as their packages give them."
+        "LV-UNet is folded, the others are as their packages give them. LV-UNet pads images to multiples of 128 px, so "
+        "that of 192 px it sees 256, the rest being copies of the border; the others take 192 px as they are."
     )
     timed = {network["name"]: network for record in latency for network in record["networks"]}
     note = " ".join(f"Latency: {record['workload']}; in brackets, times that of LV-UNet." for record in latency)

@@ -33,7 +33,7 @@ from lvunet.runtime.segmenter import load
 
 HERE = Path(__file__).parent
 BASELINE = "base"  # the experiment that the others are held against
-BASE: dict[str, Any] = {"epochs": 12, "size": 192}  # a 25th of the length of `paper`, at 0.56 of the pixels
+BASE: dict[str, Any] = {"epochs": 12, "size": 192}  # a 25th of the length of `paper`; padded to 256 px
 TAIL: dict[str, Any] = {"deep_end": 0.6}
 EXPERIMENTS: dict[str, dict[str, Any]] = {
     BASELINE: {},

@@ -3,7 +3,7 @@
 The Dice of a model is that of its record of accuracy; a float32 form in any runtime is proven to have the same
 (`lvunet export`), and a form of fewer bits has what its own record found on the same images. The latency is that of the
 same network at the same size in `runtimes-*.json`. Networks of packages have a latency here; their Dice is of
-trainings of a few epochs, in the table of peers, and no match for these.
+trainings of a few epochs, in the table of peers, and cannot be compared with these.
 """
 
 from collections.abc import Sequence
@@ -28,7 +28,7 @@ PICTURE = "accuracy-latency.svg"
 ALT = "Accuracy against latency"
 DATASET, SPLIT = "kvasir-seg", "paper-0 test"
 SAME = ("openvino", "onnx", "litert", "ncnn", "executorch", "pytorch")  # in float32 the same function
-PENDING = "Networks of packages,\neach in its fastest runtime;\naccuracy: of short trainings alone"
+PENDING = "Networks of packages,\neach in its fastest runtime;\ntrained only briefly: see Peers"
 HEAD = ("model, size, runtime", "Dice", "to its float32 form", "median ms")
 
 

@@ -84,7 +84,7 @@ def test_a_peer_stands_at_its_latency_in_its_fastest_runtime_and_is_given_no_dic
     svg = ElementTree.fromstring(runtimes_plot.picture(results))
     texts = {"".join(each.itertext()) for each in svg.iter("{http://www.w3.org/2000/svg}text")}
     assert {"openvino-int8", "onnx", "float32, 256 px, to onnx", "monai-unet"} <= texts
-    assert "accuracy: of short trainings alone" in texts
+    assert "trained only briefly: see Peers" in texts
 
 
 def test_the_picture_of_the_page_is_of_the_results_of_now() -> None:

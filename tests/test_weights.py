@@ -1,6 +1,7 @@
 """`lvunet weights` as a user meets it, and the cards of the models in the package."""
 
 import os
+import re
 from collections.abc import Callable
 from pathlib import Path
 
@@ -187,9 +188,10 @@ def test_the_card_of_a_model_has_its_hash_its_terms_and_its_scores_and_the_index
     assert model.sha256 in card
     assert model.weights_terms in card
     assert "Not a medical device" in card
-    assert all(
-        f"| {score.n} | {score.dice:.3f} ({score.low:.3f} to {score.high:.3f}) |" in card for score in model.scores
-    )
+    for each in model.scores:
+        assert re.search(
+            rf"\| {each.n} \| \d+ of \d+ \| {each.dice:.3f} \({each.low:.3f} to {each.high:.3f}\) \|", card
+        )
     assert (ZOO / f"{name}.onnx").stat().st_size < 2_500_000
     outlines = (ZOO / f"{name}.svg").read_text(encoding="utf-8")
     assert "<image" not in outlines, "outlines only: not a pixel of the data may be in the package"

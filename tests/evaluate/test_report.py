@@ -20,6 +20,7 @@ from lvunet.evaluate.provenance import Machine, Provenance
 from lvunet.evaluate.report import (
     Form,
     by_class,
+    by_kind,
     comparison,
     evaluation_page,
     forms,
@@ -47,6 +48,21 @@ def evaluated(*images: ImageScore, unscored: tuple[Unscored, ...] = ()) -> Evalu
 THREE = evaluated(
     row("a", 1.0), row("b", 0.5), row("c", 0.0, prediction_px=0), unscored=(Unscored("d", "d.png is damaged"),)
 )
+
+
+def test_images_with_and_without_a_structure_are_also_scored_apart() -> None:
+    found = [row("b", 1.0, truth_px=0, prediction_px=0), *(row(key, 0.0, truth_px=0) for key in "def")]
+    mixed = evaluated(row("a", 0.8), row("c", 0.6), *found)
+    assert {kind: dice.n for kind, dice in mixed.kinds.items()} == {"lesions": 2, "normals": 4}
+    assert [dice.mean for dice in mixed.kinds.values()] == pytest.approx([0.7, 0.25])
+    assert mixed.record()["normals"]["mean"] == pytest.approx(0.25)
+    (table,) = by_kind(mixed)
+    assert [cells[:3] for cells in table.rows] == [
+        ("something to outline", "2", "0.700"),
+        ("nothing to outline: the share without a false alarm", "4", "0.250"),
+    ]
+    assert by_kind(THREE) == by_kind(evaluated(*found)) == ()
+    assert "lesions" not in THREE.record()
 
 
 class RedIsFound:

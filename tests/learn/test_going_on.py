@@ -62,7 +62,11 @@ def test_what_its_start_has_seen_of_the_test_part_and_another_size_are_told(
     told: list[str] = []
     run(phantoms, tmp_path / "run", told.append, init=str(finished.best), deep="done", epochs=1, split_seed=1, size=32)
     words = " ".join(told)
-    assert "test images in its own training: a test leaves them out, or is refused." in words
+    manifests = (folder / "manifest.json" for folder in (finished.folder, tmp_path / "run"))
+    before, now = (json.loads(path.read_text(encoding="utf-8"))["split"] for path in manifests)
+    known = {*now["test"]} & {*before["train"], *before["val"]}
+    assert 0 < len(known) <= len(now["test"])
+    assert f"has seen {len(known)} of the {len(now['test'])} test images in its own training: a test leaves" in words
     assert "was trained at 64 px, and sees 32 px: --size 64 keeps it." in words
 
 

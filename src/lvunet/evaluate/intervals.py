@@ -22,8 +22,8 @@ LEVEL = 0.95
 RESAMPLES = 10_000
 FEWEST = 10  # independent units from which on an interval is trusted to tell a mean from 0
 VERDICTS = (
-    f'"Too few": fewer than {FEWEST} images, or groups of them, tell nothing from 0. '
-    '"Borderline": other draws of the bootstrap would have 0 in the interval.'
+    f'"Too few": the interval excludes 0, but fewer than {FEWEST} images, or groups of them, are too few to trust it. '
+    '"Borderline": it excludes 0 so narrowly that other draws of the bootstrap may include it.'
 )
 TAIL = (1 - LEVEL) / 2
 _NORMAL, _END = NormalDist(), NormalDist().inv_cdf(1 - TAIL)

@@ -39,7 +39,7 @@ def start(
 ) -> tuple[nn.Module, Card]:
     """Return the network as training finds it: new, or that of `config.init`, which has seen images of its own.
 
-    `tell` hears of those that the epoch will be chosen by.
+    `tell` hears of those that the epoch will be chosen by, and of those that are for the test.
     """
     seen = seen_images(used)
     several = ("background", *(f"class {label}" for label in range(1, config.classes)))
@@ -63,17 +63,26 @@ def start(
         raise ConfigError(
             f"{config.init} has slope {network.slope:g}: its deep training is not over. Give --deep paper."
         )
-    for title, images, so in (
-        ("validation", used["val"], "their Dice says little of new images"),
-        ("test", test, "a test leaves them out, or is refused"),
-    ):
-        if known := seen_in_training(before.training, images):
-            tell(f"{config.init} has seen {len(known)} of the {len(images)} {title} images in its own training: {so}.")
-    if before.size != card.size:
-        tell(f"{config.init} was trained at {before.size} px, and sees {card.size} px: --size {before.size} keeps it.")
+    _warn(config, before, used["val"], test, tell)
     earlier = {key: value for key, value in before.training.items() if key != "seen"}
     history = {
         "seen": sorted({*card.training["seen"], *before.training.get("seen", ())}),
         "before": {"name": before.name, **earlier},
     }
     return network, replace(card, mean=before.mean, std=before.std, training=card.training | history)
+
+
+def _warn(
+    config: TrainConfig, before: Card, val: list[Sample], test: list[Sample], tell: Callable[[str], None]
+) -> None:
+    """Tell what a model that a run goes on from has seen already, and that it is to see another size."""
+    for title, images, so in (
+        ("validation", val, "their Dice says little of new images"),
+        ("test", test, "a test leaves them out, or is refused"),
+    ):
+        if known := seen_in_training(before.training, images):
+            tell(f"{config.init} has seen {len(known)} of the {len(images)} {title} images in its own training: {so}.")
+    if before.size != config.size:
+        tell(
+            f"{config.init} was trained at {before.size} px, and sees {config.size} px: --size {before.size} keeps it."
+        )

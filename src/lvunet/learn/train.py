@@ -72,32 +72,34 @@ def train(
         training = SegmentationData(used["train"], card, config.augment, config.seed).to(device)
         validation = SegmentationData(used["val"], card, "none", config.seed).to(device)
         steps, checks = _batches(config, training, trainer, epoch), _batches(config, validation, trainer)
-        if not training.masks.any():
-            tell(f"{config.data}: no training mask has anything to outline: what it learns is to find nothing.")
         if config.init and last is None:
             network = settle(network, _normalised(training, steps, card))
         module = DeepTraining(network.train().to(memory_format=torch.channels_last), card, config, steps.batch_size)
-        loaders = (
-            DataLoader(training, sampler=steps, batch_size=None),
-            DataLoader(validation, sampler=checks, batch_size=None),
-        )
+        learnt = DataLoader(training, sampler=steps, batch_size=None)
+        validated = DataLoader(validation, sampler=checks, batch_size=None)
+        if not training.masks.any():
+            tell(f"{config.data}: no training mask has anything to outline: what it learns is to find nothing.")
         if config.init and last is None and config.deep == "done" and trainer.world_size == 1:
-            (before,) = _quiet(config).validate(module, loaders[1], verbose=False)
-            tell(f"{config.init} as it is has a validation Dice of {before['val_dice']:.4f}")
+            tell(f"{config.init} as it is has a validation Dice of {_as_it_is(config, module, validated):.4f}")
         try:
-            trainer.fit(module, *loaders, ckpt_path=last, weights_only=True)
+            trainer.fit(module, learnt, validated, ckpt_path=last, weights_only=True)
         except SystemExit as end:  # so Lightning ends on Ctrl-C
             raise KeyboardInterrupt from end
-    if keep_best.best_epoch < 0:
-        raise CheckpointError(
-            f"{config.folder}: stopped before the slope reached 1, so nothing can be folded yet. Run it again to go on."
-        )
-    run = Run(config.folder, config.folder / BEST, keep_best.best, keep_best.best_epoch)
+    run = _kept(keep_best)
     if trainer.is_global_zero:
         every = EpochBatches(len(validation), config.batch_size, config.seed, training=False)
         calibrate(run.best, (validation[key] for key in every), build)
     trainer.strategy.barrier()
     return run
+
+
+def _kept(best: KeepBest) -> Run:
+    """Return what is kept of a run that ended; raises `CheckpointError` if that is nothing."""
+    if best.best_epoch < 0:
+        raise CheckpointError(
+            f"{best.run}: stopped before the slope reached 1, so nothing can be folded yet. Run it again to go on."
+        )
+    return Run(best.run, best.run / BEST, best.best, best.best_epoch)
 
 
 def _demand_accelerator(config: TrainConfig) -> None:
@@ -183,9 +185,9 @@ def _average(most: float, averaged: Any, current: Any, count: Tensor | int) -> N
     get_ema_multi_avg_fn(decay(int(count), most))(averaged, current, count)  # type: ignore[no-untyped-call]  # torch's
 
 
-def _quiet(config: TrainConfig) -> pl.Trainer:
-    """Return what validates once and leaves nothing behind."""
-    return pl.Trainer(
+def _as_it_is(config: TrainConfig, module: DeepTraining, validation: DataLoader[Any]) -> float:
+    """Return the Dice of a network before it is trained, and leave nothing behind."""
+    once = pl.Trainer(
         accelerator=config.accelerator,
         devices=1,
         logger=False,
@@ -193,6 +195,7 @@ def _quiet(config: TrainConfig) -> pl.Trainer:
         enable_progress_bar=False,
         enable_model_summary=False,
     )
+    return float(once.validate(module, validation, verbose=False)[0]["val_dice"])
 
 
 def _trainer(config: TrainConfig, keep_best: KeepBest, progress_bar: bool) -> pl.Trainer:

@@ -23,7 +23,7 @@ def read_tensors(path: Path) -> dict[str, Tensor]:
     except pickle.UnpicklingError as error:
         raise CheckpointError(f"{path} holds more than tensors: reading could run code, so it was refused.") from error
     except OSError as error:
-        raise CheckpointError(f"cannot read {path}: {error.strerror}.") from error
+        raise CheckpointError(f"cannot read {path}: {error.strerror or error}.") from error
     except Exception as error:  # a file of anything can raise anything in the unpickler, such as IndexError
         what = f"{type(error).__name__}: {error}"
         raise CheckpointError(f"{path} is not a readable checkpoint, .pth or .safetensors ({what}).") from error
