@@ -196,7 +196,7 @@ def headed(text: str, config: TrainConfig, records: Iterable[Record]) -> str:
 
 
 def billions(size: int) -> float:
-    """Return the multiply-adds of the deployed network for a square of that side, in 10^9: so many a pixel."""
+    """Return the multiply-adds of the deployed network for a square of that side, in 10^9, of multiples of 128 px."""
     (measured,) = (row for row in read("peers-latency.json")["networks"] if row["name"] == LVUNET)
     return float(measured["multiply_adds"] * (size / Card().size) ** 2 / 1e9)
 

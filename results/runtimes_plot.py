@@ -28,7 +28,7 @@ PICTURE = "accuracy-latency.svg"
 ALT = "Accuracy against latency"
 DATASET, SPLIT = "kvasir-seg", "paper-0 test"
 SAME = ("openvino", "onnx", "litert", "ncnn", "executorch", "pytorch")  # in float32 the same function
-PENDING = "Networks of packages,\neach in its fastest runtime;\ntrained only briefly: see Peers"
+OTHERS = "Networks of packages,\neach in its fastest runtime;\ntrained only briefly: see Peers"
 HEAD = ("model, size, runtime", "Dice", "to its float32 form", "median ms")
 
 
@@ -106,7 +106,7 @@ def picture(results: Path) -> str:
                 axes.plot(form.median_ms, form.dice, "D", color=ORANGE, markersize=4)
                 _name(axes, form, below=form.apart.mean < 0)
         axes.set_ylim(low - 1.5 * spread, high + 0.9 * spread)
-        axes.text(0.01, 0.05, PENDING, transform=axes.transAxes, va="bottom", fontsize=6.5)
+        axes.text(0.01, 0.05, OTHERS, transform=axes.transAxes, va="bottom", fontsize=6.5)
         for name, median_ms in others.items():
             _tick(axes, name, median_ms)
         axes.set_xscale("log", subs=())
