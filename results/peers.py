@@ -22,8 +22,8 @@ from cyclopts import App
 from torch import nn
 
 from lvunet.benchmark.forms import count
-from lvunet.benchmark.peers import LVUNET, PEERS, constructor, initialised, usable
-from lvunet.card import Card
+from lvunet.benchmark.peers import PEERS, constructor, initialised, usable
+from lvunet.card import LVUNET, Card
 from lvunet.data.selection import choose
 from lvunet.errors import ConfigError
 from lvunet.evaluate.evidence import Evaluation, write_json
@@ -103,7 +103,7 @@ def accuracy(
         own = {"network": name, "weights": usable(name, weights), "out": folder / name}
         config = common.model_copy(update=own)
         if not scored(config):
-            train(config, build=constructor(name))
+            train(config, constructor=constructor)
             evaluate(config)
         record = json.loads((config.folder / SCORES).read_text(encoding="utf-8"))
         write_json(file, table(record, known(file, common)))
@@ -157,7 +157,7 @@ def scored(config: TrainConfig) -> bool:
 
 def evaluate(config: TrainConfig) -> None:
     """Score the chosen epoch of a run on the test part, beside its checkpoint."""
-    model, card = load_network(config.folder / "best.safetensors", constructor(config.network))
+    model, card = load_network(config.folder / "best.safetensors", constructor)
     network = deployed(model)
     samples, split = choose(config.data, "test", config.dataset, config.protocol, config.split_seed)
     dataset, scores = config.dataset or config.data.resolve().name, score(TorchSegmenter(network, card), samples)

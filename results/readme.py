@@ -13,10 +13,9 @@ from results.section import Section, counted, difference, found, interval_of, le
 from results.zoo import pages as zoo_pages
 
 from lvunet.benchmark.accuracy import DEFAULTS
-from lvunet.benchmark.peers import LVUNET
 from lvunet.benchmark.speeds import IN
 from lvunet.benchmark.standings import Pair, Record, budget_and_seed, dice_difference, kinds, read_records
-from lvunet.card import Card
+from lvunet.card import LVUNET, Card
 from lvunet.data.registry import DATASETS
 from lvunet.evaluate.intervals import VERDICTS
 from lvunet.evaluate.page import Table

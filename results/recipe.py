@@ -16,6 +16,7 @@ from unittest.mock import patch
 import torch
 from torch.optim.swa_utils import update_bn
 
+from lvunet.benchmark.peers import constructor
 from lvunet.card import IMAGENET_STD
 from lvunet.data.dataset import EpochBatches, SegmentationData
 from lvunet.data.registry import Sample
@@ -62,6 +63,7 @@ EXPERIMENTS: dict[str, dict[str, Any]] = {
     "352 px": {"size": 352},
     "three polyp sets": {"dataset": "kvasir-seg+cvc-clinicdb+cvc-colondb", "epochs": 6},  # as many images
     "taught": {"teacher": "teacher-{}.safetensors"},  # of OUT, by the set: an LV-UNet that was trained for longer
+    "taught by U-Net++": {"teacher": "unetplusplus-mobilenetv3-large-{}.safetensors"},  # as of peers.toml
     "ours": {"recipe": "ours"},
 }
 
@@ -103,7 +105,7 @@ def run_one(dataset: str, data: Path, weights: Path, out: Path, name: str) -> di
     else:
         twice = config.recipe == "original normalisation"  # but for its BGR
         with patch.object(start, "IMAGENET_STD", tuple(std * (255 if twice else 1) for std in IMAGENET_STD)):
-            training.train(config, progress_bar=False)
+            training.train(config, progress_bar=False, constructor=constructor)
     scores = score(load(folder / BEST), split.select(samples, "val"))
     log = folder / LOG
     rows = log.read_text(encoding="utf-8").splitlines()[1:] if log.exists() else []

@@ -13,10 +13,10 @@ from typing import TYPE_CHECKING
 
 from results.section import found, interval_of
 
-from lvunet.benchmark.peers import LVUNET
 from lvunet.benchmark.plot import standalone
 from lvunet.benchmark.speeds import IN, Workload
 from lvunet.benchmark.standings import Record, read_records
+from lvunet.card import LVUNET
 from lvunet.evaluate.chart import BLUE, INK, MUTED, ORANGE, draw
 from lvunet.evaluate.intervals import Interval
 from lvunet.evaluate.page import Table

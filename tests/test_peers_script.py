@@ -7,8 +7,7 @@ from typing import Any
 import pytest
 from results.peers import HERE, ROW, difference, evaluate, known, table
 
-from lvunet.benchmark.peers import LVUNET
-from lvunet.card import Card
+from lvunet.card import LVUNET, Card
 from lvunet.data.manifest import load_split
 from lvunet.errors import ConfigError
 from lvunet.fold import fold

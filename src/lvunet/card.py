@@ -16,6 +16,7 @@ INTENDED_USE = (
     "Not a medical device; not cleared or approved; outputs need review."
 )
 VERSION = "0.1.0"
+LVUNET = "lv-unet"  # its name where it stands among its peers
 IMAGENET_MEAN = (0.485, 0.456, 0.406)
 IMAGENET_STD = (0.229, 0.224, 0.225)
 
@@ -76,6 +77,12 @@ class Card:
                 f"a card with temperature {self.temperature}, quality {self.quality}, empty_dice {self.empty_dice}: "
                 "the temperature is positive, every Dice lies in 0..1, the knots of the quality rise."
             )
+
+    @property
+    def network(self) -> str:
+        """The name of the network that was trained: LV-UNet, or a peer that it is compared with."""
+        config = self.training.get("config")
+        return str(config.get("network", LVUNET)) if isinstance(config, dict) else LVUNET
 
     def mask(self, probability: "NDArray[Any]") -> "NDArray[Any]":
         """Return labels, uint8 (H, W), of a probability: (H, W) for one class, (K, H, W) for K.

@@ -13,14 +13,17 @@ from torch import Tensor, nn
 from torchvision.models import MobileNet_V3_Large_Weights, ResNet18_Weights, ResNet34_Weights, mobilenet_v3_large
 from torchvision.models.segmentation import LRASPP_MobileNet_V3_Large_Weights
 
-from lvunet.benchmark.peers import LVUNET, PEERS, PeerNetwork, build, constructor, initialised, usable
+from lvunet.benchmark.peers import PEERS, PeerNetwork, build, constructor, initialised, usable
+from lvunet.card import LVUNET
 from lvunet.data.phantom import write_phantoms
 from lvunet.errors import CheckpointError, ConfigError, MissingDependency
 from lvunet.learn.config import TrainConfig
 from lvunet.learn.loss import BCEDice
+from lvunet.learn.start import teachers
 from lvunet.learn.train import train
-from lvunet.model import LVUNet, load_checkpoint, load_network
+from lvunet.model import LVUNet, PixelsToProbability, load_card, load_checkpoint, load_network
 from lvunet.model.backbone import mobilenet_features
+from trainings import rows
 
 ROUNDING = 1e-5  # of the largest feature: ten layers in float32, and 0.00099 added to a variance of 24 bits
 # What the classifiers that an encoder leaves out have: published parameters less these are the encoder's.
@@ -197,14 +200,28 @@ def test_without_the_package_the_command_that_installs_it_is_named(monkeypatch: 
         build("unet-resnet18")
 
 
-def test_a_peer_is_trained_saved_and_read_like_lvunet(tmp_path: Path) -> None:
+def test_a_peer_is_trained_saved_and_read_like_lvunet_and_teaches_it(tmp_path: Path) -> None:
     write_phantoms(tmp_path / "data", 14, size=(64, 64))
     name = "monai-unet"
     places = {"data": tmp_path / "data", "out": tmp_path / "run"}
     config = TrainConfig(**places, network=name, epochs=2, batch_size=4, size=64, weights=None)
-    run = train(config, progress_bar=False, build=constructor(name))
-    network, card = load_network(run.best, constructor(name))
+    run = train(config, progress_bar=False, constructor=constructor)
+    network, card = load_network(run.best, constructor)
     assert card.training["config"]["network"] == name
     assert network(image(64, 64)).shape == (1, 1, 64, 64)
     with pytest.raises(CheckpointError, match="does not fit LVUNet"):
         load_checkpoint(run.best)
+    changes = {"out": tmp_path / "student", "network": LVUNET, "teacher": (run.best,), "split_seed": 1, "deep": "done"}
+    student = config.model_copy(update=changes)
+    with pytest.raises(ConfigError, match="only lv-unet is known here, not monai-unet"):
+        train(student, progress_bar=False)
+    (teacher,) = teachers(student, constructor)
+    pixels = torch.rand(2, 3, 64, 64) * 255
+    torch.testing.assert_close(
+        teacher(pixels), PixelsToProbability(network, card.mean, card.std, card.temperature)(pixels)
+    )
+    taught = train(student, progress_bar=False, constructor=constructor)
+    alone = train(student.model_copy(update={"teacher": (), "out": tmp_path / "alone"}), progress_bar=False)
+    assert rows(taught.folder)[0]["train_loss"] != rows(alone.folder)[0]["train_loss"]
+    _, its = load_checkpoint(taught.best)
+    assert {*its.training["seen"]} > {*load_card(alone.best).training["seen"]}  # the teacher's, of another split

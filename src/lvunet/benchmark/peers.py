@@ -14,6 +14,7 @@ from typing import Literal
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from lvunet.card import LVUNET
 from lvunet.errors import CheckpointError, ConfigError, MissingDependency, did_you_mean
 from lvunet.model import Constructor, LVUNet
 from lvunet.model.backbone import LAYERS, Weights, mobilenet_features
@@ -21,7 +22,6 @@ from lvunet.model.backbone import LAYERS, Weights, mobilenet_features
 Package = Literal["segmentation-models-pytorch", "torchvision", "monai"]
 Encoder = Literal["mobilenetv3-large", "resnet18", "resnet34"]
 
-LVUNET = "lv-unet"  # its name where it stands among its peers
 STRIDE = 32  # the deepest map of the deepest peer is 1/32 of the input
 CHANNELS, STRIDES = (16, 32, 64, 128, 256), (2, 2, 2, 2)  # of MONAI's tutorials for U-Net
 

@@ -14,10 +14,10 @@ from torch import nn
 
 from lvunet.benchmark.converting import Call, call, converted
 from lvunet.benchmark.forms import as_trained, count
-from lvunet.benchmark.peers import LVUNET, PEERS, build
+from lvunet.benchmark.peers import PEERS, build
 from lvunet.benchmark.roofline import roofline
 from lvunet.benchmark.speeds import Speeds, Workload, candidate
-from lvunet.card import Card
+from lvunet.card import LVUNET, Card
 from lvunet.errors import ConfigError, ExportError, MissingDependency, did_you_mean
 from lvunet.evaluate.latency import keep_freed_memory, measure, torch_threads
 from lvunet.export.deployed import Deployed, graph

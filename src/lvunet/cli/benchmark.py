@@ -81,9 +81,9 @@ def _in_runtimes(
     rounds: int,
     plot: Path | None,
 ) -> tuple["Table", dict[str, Any]]:
-    from lvunet.benchmark.peers import LVUNET
     from lvunet.benchmark.plot import checked, write_plot
     from lvunet.benchmark.runtimes import ALL, compare, installed, ready
+    from lvunet.card import LVUNET
     from lvunet.evaluate.provenance import provenance
     from lvunet.model.lvunet import SMALLEST_SIDE
 

@@ -42,7 +42,7 @@ def train(
         from lvunet.learn.train import export
         from lvunet.learn.train import train as run_training
 
-    run = run_training(chosen, build=constructor(chosen.network), tell=say)
+    run = run_training(chosen, constructor=constructor, tell=say)
     say(f"best epoch {run.epoch + 1}, validation Dice {run.val_dice:.4f}: {run.best}")
     if chosen.foldable:
         say(f"folded, proven equal and exported: {export(run, chosen)}")

@@ -7,6 +7,7 @@ from typing import Any, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_serializer, model_validator
 
+from lvunet.card import LVUNET
 from lvunet.errors import ConfigError, did_you_mean
 from lvunet.learn.recipe import RECIPES
 from lvunet.learn.schedule import DeepTraining
@@ -27,7 +28,7 @@ class TrainConfig(BaseModel):
     split_seed: int = Field(0, description="seed of the split")
     out: Path | None = Field(None, description="folder of the run, by default runs/SET-SPLIT-RECIPE-sSEED")
 
-    network: str = Field("lv-unet", description="which network learns: LV-UNet, or a peer by its name")
+    network: str = Field(LVUNET, description="which network learns: LV-UNet, or a peer by its name")
     classes: int = Field(1, ge=1, description="1: foreground or not; K > 1: exclusive classes, 0 = background")
     grey: bool = Field(False, description="read the images as grey: a network of one channel")
     weights: str | None = Field("imagenet", description="backbone: imagenet (download), a file, or none (scratch)")
@@ -47,7 +48,7 @@ class TrainConfig(BaseModel):
     )
     deep_supervision: float = Field(0.0, ge=0, description="weight of the loss of the decoder's stages; 0 is off")
     teacher: tuple[Path, ...] = Field(
-        (), description="trained LV-UNets whose mean probability is learnt (distillation)"
+        (), description="trained networks, peers too, whose mean probability is learnt (distillation)"
     )
     teaching: float = Field(0.5, ge=0, le=1, description="share of the teachers in the loss")
     deep: DeepTraining = Field("paper", description="schedule of the slope; none: stays 0, not foldable; done: is 1")
@@ -83,7 +84,7 @@ class TrainConfig(BaseModel):
     def _keys_fit_together(self) -> Self:
         if self.epochs % self.validate_every:
             raise ValueError(f"epochs ({self.epochs}) must be a multiple of validate_every ({self.validate_every})")
-        if self.network != "lv-unet" and (self.init or self.teacher or self.deep_supervision):
+        if self.network != LVUNET and (self.init or self.teacher or self.deep_supervision):
             raise ValueError(f"init, teacher and deep_supervision are for lv-unet, not for {self.network}")
         if self.cuda_graphs and self.deep_supervision:
             raise ValueError("a CUDA graph hides the decoder's stages: deep_supervision or cuda_graphs, not both")
@@ -96,9 +97,14 @@ class TrainConfig(BaseModel):
         return self.out or Path("runs") / f"{data}-{self.protocol}-{self.split_seed}-{self.recipe}-s{self.seed}"
 
     @property
+    def channels(self) -> int:
+        """Channels of an image that the network takes."""
+        return 1 if self.grey else 3
+
+    @property
     def foldable(self) -> bool:
         """Whether the run ends with a network that `fold` accepts."""
-        return self.deep != "none" and self.network == "lv-unet"
+        return self.deep != "none" and self.network == LVUNET
 
     @classmethod
     def read(cls, path: Path | None, overrides: dict[str, Any] | None = None) -> Self:

@@ -1,6 +1,7 @@
 """LV-UNet as Lightning trains it: loss, score, optimiser, the slope of each epoch, and which epoch is kept."""
 
 import math
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 from time import perf_counter
@@ -13,13 +14,13 @@ from torch.optim.lr_scheduler import LambdaLR
 
 from lvunet.card import Card
 from lvunet.data.augment import Batch
-from lvunet.errors import ConfigError, TrainingDiverged
+from lvunet.errors import TrainingDiverged
 from lvunet.evaluate.metrics import dice
 from lvunet.learn.config import BEST, TrainConfig
 from lvunet.learn.loss import imitation, loss_of
 from lvunet.learn.schedule import learning_rate, progress, slope
 from lvunet.learn.supervision import DeepSupervision
-from lvunet.model import LVUNet, PixelsToProbability, load_checkpoint, save_checkpoint
+from lvunet.model import LVUNet, PixelsToProbability, save_checkpoint
 
 LOG_COLUMNS = ("epoch", "train_loss", "val_dice", "slope", "learning_rate", "seconds")
 
@@ -27,7 +28,14 @@ LOG_COLUMNS = ("epoch", "train_loss", "val_dice", "slope", "learning_rate", "sec
 class DeepTraining(pl.LightningModule):
     """Trains on batches of pixels (B, C, H, W), 0..255, and class indices (B, 1, H, W)."""
 
-    def __init__(self, network: nn.Module, card: Card, config: TrainConfig, batch_size: int) -> None:
+    def __init__(
+        self,
+        network: nn.Module,
+        card: Card,
+        config: TrainConfig,
+        batch_size: int,
+        teachers: Sequence[PixelsToProbability] = (),
+    ) -> None:
         super().__init__()
         self.batch_size = batch_size  # of every step
         self.network = network
@@ -37,7 +45,7 @@ class DeepTraining(pl.LightningModule):
         self.supervision = None
         if config.deep_supervision and isinstance(network, LVUNet):
             self.supervision = DeepSupervision(network, self.loss)
-        self._teachers = [_teacher(path, card) for path in config.teacher]  # a list hides them from checkpoints
+        self._teachers = [*teachers]  # a list hides them from checkpoints
 
     def training_step(self, batch: Batch) -> Tensor:
         """Return the loss of one batch."""
@@ -111,17 +119,6 @@ class DeepTraining(pl.LightningModule):
             return rate / config.learning_rate
 
         return {"optimizer": optimizer, "lr_scheduler": {"scheduler": LambdaLR(optimizer, factor), "interval": "step"}}
-
-
-def _teacher(path: Path, card: Card) -> PixelsToProbability:
-    """Return a trained network, as it is used; raises `ConfigError` if it does not do the same task."""
-    network, its = load_checkpoint(path)
-    if (its.classes, its.in_channels) != (card.classes, card.in_channels):
-        raise ConfigError(
-            f"teacher {path}: it has {its.classes} classes and {its.in_channels} channels, "
-            f"the student {card.classes} and {card.in_channels}."
-        )
-    return PixelsToProbability(network.to(memory_format=torch.channels_last), its.mean, its.std, its.temperature)
 
 
 def channels_last(pixels: Tensor) -> Tensor:

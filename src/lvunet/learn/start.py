@@ -3,6 +3,7 @@
 from collections.abc import Callable
 from dataclasses import replace
 
+import torch
 from torch import nn
 
 from lvunet.card import IMAGENET_MEAN, IMAGENET_STD, Card
@@ -13,7 +14,7 @@ from lvunet.errors import ConfigError
 from lvunet.export.restore import initial
 from lvunet.learn.config import TrainConfig
 from lvunet.learn.record import seen_images
-from lvunet.model import Constructor, load_checkpoint
+from lvunet.model import Constructor, PixelsToProbability, load_card, load_network
 
 
 def parts(config: TrainConfig) -> tuple[Split, dict[Part, list[Sample]], list[Sample]]:
@@ -47,14 +48,14 @@ def start(
         name=config.folder.resolve().name,
         classes=config.classes,
         class_names=("foreground",) if config.classes == 1 else several,
-        in_channels=1 if config.grey else 3,
+        in_channels=config.channels,
         size=config.size,
         mean=(sum(IMAGENET_MEAN) / 3,) if config.grey else IMAGENET_MEAN,
         std=(sum(IMAGENET_STD) / 3,) if config.grey else IMAGENET_STD,
         training={"config": config.model_dump(mode="json"), "seen": seen},
     )
     for teacher in config.teacher:  # what it has seen, it tells
-        told = load_checkpoint(teacher)[1].training.get("seen", ())
+        told = load_card(teacher).training.get("seen", ())
         card = replace(card, training=card.training | {"seen": sorted({*card.training["seen"], *told})})
     if config.init is None:
         return build(card.classes, card.in_channels, config.weights), card
@@ -70,6 +71,24 @@ def start(
         "before": {"name": before.name, **earlier},
     }
     return network, replace(card, mean=before.mean, std=before.std, training=card.training | history)
+
+
+def teachers(config: TrainConfig, constructor: Callable[[str], Constructor]) -> list[PixelsToProbability]:
+    """Return the trained networks that a student learns from, as they are used.
+
+    Raises `ConfigError` for one that does not do the same task, or is no network that `constructor` makes.
+    """
+    ready = []
+    for path in config.teacher:
+        network, its = load_network(path, constructor)
+        if (its.classes, its.in_channels) != (config.classes, config.channels):
+            raise ConfigError(
+                f"teacher {path}: it has {its.classes} classes and {its.in_channels} channels, "
+                f"the student {config.classes} and {config.channels}."
+            )
+        network = network.to(memory_format=torch.channels_last)
+        ready.append(PixelsToProbability(network, its.mean, its.std, its.temperature))
+    return ready
 
 
 def _warn(

@@ -32,8 +32,8 @@ from lvunet.learn.config import ARTEFACT, BEST, LOG, MANIFEST, TrainConfig
 from lvunet.learn.module import DeepTraining, EpochLog, KeepBest
 from lvunet.learn.record import resumable, run_record
 from lvunet.learn.schedule import decay
-from lvunet.learn.start import parts, start
-from lvunet.model import Constructor, LVUNet, load_checkpoint
+from lvunet.learn.start import parts, start, teachers
+from lvunet.model import Constructor, load_checkpoint, only_lvunet
 from lvunet.model.lvunet import pixel_statistic
 
 SETTLING_BATCHES = 12
@@ -52,18 +52,19 @@ class Run:
 def train(
     config: TrainConfig,
     progress_bar: bool = True,
-    build: Constructor = LVUNet,
+    constructor: Callable[[str], Constructor] = only_lvunet,
     tell: Callable[[str], None] = lambda _: None,
 ) -> Run:
     """Train, or go on with the interrupted run in `config.folder`; raises any `LVUNetError`.
 
-    `build` makes the network that `config.network` names; `tell` is given what a person should know beforehand.
+    `constructor` returns what makes the network of a name: `config.network`, and those of teachers.
+    `tell` is given what a person should know beforehand.
     """
     keep_freed_memory()
     _demand_accelerator(config)
     split, used, test = parts(config)
     pl.seed_everything(config.seed, verbose=False)
-    network, card = start(config, build, used, test, tell)
+    network, card = start(config, constructor(config.network), used, test, tell)
     last, epoch = _begun(config, run_record(config, split, used), tell)
     keep_best = KeepBest(config.folder)
     with _lightning_at_ease():
@@ -74,7 +75,8 @@ def train(
         steps, checks = _batches(config, training, trainer, epoch), _batches(config, validation, trainer)
         if config.init and last is None:
             network = settle(network, _normalised(training, steps, card))
-        module = DeepTraining(network.train().to(memory_format=torch.channels_last), card, config, steps.batch_size)
+        network = network.train().to(memory_format=torch.channels_last)
+        module = DeepTraining(network, card, config, steps.batch_size, teachers(config, constructor))
         learnt = DataLoader(training, sampler=steps, batch_size=None)
         validated = DataLoader(validation, sampler=checks, batch_size=None)
         if not training.masks.any():
@@ -88,7 +90,7 @@ def train(
     run = _kept(keep_best)
     if trainer.is_global_zero:
         every = EpochBatches(len(validation), config.batch_size, config.seed, training=False)
-        calibrate(run.best, (validation[key] for key in every), build)
+        calibrate(run.best, (validation[key] for key in every), constructor)
     trainer.strategy.barrier()
     return run
 

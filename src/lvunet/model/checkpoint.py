@@ -69,12 +69,28 @@ def save_checkpoint(path: str | Path, model: nn.Module, card: Card) -> None:
 
 def load_checkpoint(path: str | Path) -> tuple[LVUNet, Card]:
     """Read a checkpoint that `save_checkpoint` wrote; the network comes back in evaluation mode, on the CPU."""
-    return load_network(path, LVUNet)
+    return load_network(path, lambda name: LVUNet)
 
 
-def load_network(path: str | Path, build: Callable[[int, int], Network]) -> tuple[Network, Card]:
-    """Read the checkpoint of any network, as `load_checkpoint`; `build` makes it from classes and channels."""
-    path = Path(path)
+def load_card(path: str | Path) -> Card:
+    """Read only what a checkpoint says of itself."""
+    return _read(Path(path))[1]
+
+
+def load_network(path: str | Path, constructor: Callable[[str], Callable[[int, int], Network]]) -> tuple[Network, Card]:
+    """Read the checkpoint of any network, as `load_checkpoint`.
+
+    `constructor` returns, for the name of a network, what makes it from classes and channels.
+    """
+    tensors, card = _read(Path(path))
+    model = constructor(card.network)(card.classes, card.in_channels)
+    _load_state(model, tensors, str(path))
+    if state_sha256(model) != card.source_sha256:
+        raise CheckpointError(f"{path}: the tensors are not those the card was written for; the file was edited.")
+    return model.eval(), card
+
+
+def _read(path: Path) -> tuple[dict[str, Tensor], Card]:
     try:
         with safe_open(path, framework="pt") as file:
             header = (file.metadata() or {}).get(HEADER)
@@ -87,12 +103,7 @@ def load_network(path: str | Path, build: Callable[[int, int], Network]) -> tupl
         ) from error
     if header is None:
         raise CheckpointError(f"{path} holds tensors, but no LV-UNet card: another program made it.")
-    card = Card.from_json(header)
-    model = build(card.classes, card.in_channels)
-    _load_state(model, tensors, str(path))
-    if state_sha256(model) != card.source_sha256:
-        raise CheckpointError(f"{path}: the tensors are not those the card was written for; the file was edited.")
-    return model.eval(), card
+    return tensors, Card.from_json(header)
 
 
 def import_original(source: str | Path | Mapping[str, Tensor]) -> LVUNet:

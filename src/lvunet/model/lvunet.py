@@ -5,6 +5,7 @@ from typing import Protocol
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from lvunet.card import LVUNET
 from lvunet.errors import ConfigError, InputError
 from lvunet.model.backbone import Weights, mobilenet_features
 from lvunet.model.blocks import DeepActivation, decoder_block, encoder_block
@@ -87,6 +88,15 @@ class Constructor(Protocol):
     """What makes a new network of normalised pixels to logits: `LVUNet`, or a peer of it."""
 
     def __call__(self, classes: int = 1, in_channels: int = 3, weights: Weights = None) -> nn.Module: ...
+
+
+def only_lvunet(name: str) -> Constructor:
+    """Return what makes LV-UNet; raises `ConfigError` for the name of a peer: those are of `benchmark.peers`."""
+    if name != LVUNET:
+        raise ConfigError(
+            f"only {LVUNET} is known here, not {name}: give constructor=lvunet.benchmark.peers.constructor."
+        )
+    return LVUNet
 
 
 class PixelsToProbability(nn.Module):
