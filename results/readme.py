@@ -60,33 +60,35 @@ def models() -> str:
 
 
 def against_preset(records: Sequence[Record]) -> str:
-    """Return the table of `configs/` against the paper's preset at equal budget: a row a split, its seeds as one."""
+    """Return the table of `configs/` against the paper's preset: a row a protocol, its splits and seeds as one."""
     rows, shown, leaked = [], list[Record](), leaks()
     for config in configurations().values():
         ours = [record for record in records if follows(record, config)]
         pairs = [(record, preset) for record in ours for preset in records if _is_its_preset(preset, record)]
-        for (_, split, *epochs), group in groupby(sorted(pairs, key=_run), _run):
-            seeds = list(group)
-            shown += chain(*seeds)
+        for (_, size, *epochs), group in groupby(sorted(pairs, key=_run), _run):
+            runs = list(group)
+            shown += chain(*runs)
+            splits = dict.fromkeys(record["split"] for record, _ in runs)
+            named = ", ".join(f"{each.removesuffix(' test')} ({leaked[config.dataset, each]})" for each in splits)
             run = (
-                f"{config.dataset}, {split.removesuffix(' test')} ({leaked[config.dataset, split]})",
-                f"{config.size} px",
-                " / ".join(map(str, dict.fromkeys(epochs))),
-                " / ".join(f"{minutes(side):.0f}" for side in zip(*seeds, strict=True)),
-                f"{len(seeds)}",
+                f"{config.dataset}, {named}",
+                f"{_ratio(config.size, size)} px",
+                _ratio(*epochs),
+                " / ".join(f"{minutes(side):.0f}" for side in zip(*runs, strict=True)),
+                f"{len(runs)}",
             )
-            for kind, part in kinds(seeds):
+            for kind, part in kinds(runs):
                 first = (f"- {kind}", *[""] * (len(run) - 1)) if kind else run
                 means = (mean(side, kind) for side in zip(*part, strict=True))
                 apart = dice_difference(part)
                 rows.append((*first, counted(apart), *means, *difference(apart)))
     head = (
-        *("data set, split (leaked)", "input", "epochs", "minutes", "seeds", "n"),
+        *("data set, split (leaked)", "input", "epochs", "minutes", "runs", "n"),
         *("ours", "preset", "difference (95 % interval)", "differs"),
     )
     title = (
-        "**Our recipe ([`configs/`](configs)) against the preset `paper`**, which sees 256 px; same split, seeds and "
-        "start, both trained for as many epochs unless two numbers are given (ours / preset); mean Dice"
+        "**Our recipe ([`configs/`](configs)) against the preset `paper`**; same splits, seeds and start, both at that "
+        "input size and for as many epochs unless two numbers are given (ours / preset); mean Dice"
     )
     sizes = sorted({Card().size, *(config.size for config in configurations().values())})
     costs = " and ".join(f"{billions(size):.2f} G at {size} px" for size in sizes)
@@ -95,7 +97,8 @@ def against_preset(records: Sequence[Record]) -> str:
         "equal computing: minutes are ours / preset's of a run, on machines that were busy in other ways. `ours` was "
         "fixed before any search, but for the rims of shifted images; what `configs/` adds to it was chosen on "
         "validation parts. The test parts of earlier recipes had been looked at, and where there are several seeds "
-        "the first was scored before the others were trained. Intervals tell of the choice of images, not of seeds. "
+        "the first was scored before the others were trained. Runs are seeds and, of grouped splits, splits; an image "
+        "or group under several is drawn as one. Intervals tell of the choice of images, not of seeds. "
         f"{VERDICTS} Leaked: test images whose like is in the training or validation part; copies are left out. A "
         "random split of Kvasir-SEG or ISIC 2016 leaks next to nothing and is as good as a grouped one; CVC-ClinicDB's "
         "leaks all, and its grouped ones by `configs/` are still to be trained. All began "
@@ -105,16 +108,23 @@ def against_preset(records: Sequence[Record]) -> str:
 
 
 def _is_its_preset(preset: Record, record: Record) -> bool:
-    """Whether a training by the preset, of as many epochs or more, is one that a record can be held against."""
+    """Whether a training is by the preset, at its own size or the record's, for as many epochs or more."""
     same = all(preset[key] == record[key] for key in ("dataset", "split", "seed"))
     alone = budget_and_seed(preset)[2] == budget_and_seed(record)[2]  # the sets that it was trained on
-    return preset["recipe"] == "paper" and same and alone and preset["epochs"] >= record["epochs"]
+    named = preset["recipe"] in ("paper", f"paper-size={record['training']['config']['size']}")
+    return named and same and alone and preset["epochs"] >= record["epochs"]
 
 
-def _run(pair: Pair) -> tuple[bool, str, int, int]:
-    """Return what tells one row of a configuration from another: the split, random before grouped, and the epochs."""
-    split: str = pair[0]["split"]
-    return split.startswith("grouped"), split, pair[0]["epochs"], pair[1]["epochs"]
+def _run(pair: Pair) -> tuple[bool, int, int, int]:
+    """Return what tells one row of a configuration from another: grouped after random, size and epochs."""
+    ours, preset = pair
+    size = (DEFAULTS | preset["training"]["config"])["size"]
+    return ours["split"].startswith("grouped"), size, ours["epochs"], preset["epochs"]
+
+
+def _ratio(ours: int, preset: int) -> str:
+    """Return ``40``, or where they are two ``40 / 300``."""
+    return " / ".join(map(str, dict.fromkeys((ours, preset))))
 
 
 def minutes(records: Sequence[Record]) -> float:

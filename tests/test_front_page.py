@@ -23,7 +23,7 @@ def trained(label: str, seed: int, dice: float, split: str = "paper-0", epochs: 
     """A record of a training on ISIC 2016, whose ten images have that Dice."""
     run = {"recipe": label, "seed": seed, "epochs": epochs, "images_seen": 599 * epochs, "dataset": "isic2016"}
     run["training_seconds"] = 60 * epochs
-    where = {"split": f"{split} test", "model": label, "training": {"config": {"dataset": "isic2016", **taught}}}
+    where = {"split": f"{split} test", "model": label, "training": {"config": {"dataset": "isic2016"} | taught}}
     images = [{"id": key, "group": "", "dice": dice, "truth_px": int(key < "f")} for key in "abcdefghij"]
     score = {"mean": dice, "low": dice, "high": dice, "n": 10, "clusters": 10}
     return {**run, **where, "images": images, "metrics": {"dice": score}, **MADE}
@@ -47,9 +47,9 @@ def test_the_front_page_pools_the_seeds_of_the_recipe_in_configs_and_leaves_all_
     taught = as_configured()
     records = [trained("ours", 0, 0.92, **taught), trained("ours", 1, 0.94, **taught)]
     records += [trained("paper", seed, 0.9, recipe="paper") for seed in (0, 1)]
-    records.append(trained("ours-size", 0, 0.5, **{**taught, "size": 384}))
-    records.append(trained("ours-deep_supervision", 0, 0.5, **taught, deep_supervision=0.5))
-    records.append(trained("paper-size", 0, 0.5, recipe="paper", size=384))
+    records.append(trained("ours-size=384", 0, 0.5, **{**taught, "size": 384}))
+    records.append(trained("ours-deep_supervision=0.5", 0, 0.5, **taught, deep_supervision=0.5))
+    records.append(trained("paper-size=384", 0, 0.5, recipe="paper", size=384))
     records.append(trained("paper", 0, 0.5, recipe="paper", epochs=20))
     (cells,) = rows_of(records)
     assert cells[:8] == ["isic2016, paper-0 (0 of 305)", "256 px", "40", "40 / 40", "2", "20 in 10", "0.930", "0.900"]
@@ -65,6 +65,28 @@ def test_another_split_and_another_budget_are_rows_of_their_own() -> None:
     paper, grouped = "isic2016, paper-0 (0 of 305)", "isic2016, grouped-0 (0 of 305)"
     both = [paper, "40 / 300", "+0.0200"]  # against a preset that was trained for longer
     assert rows == [[paper, "40", "+0.0200"], both, [paper, "300", "+0.0500"], [grouped, "40", "-0.2000"]]
+
+
+def test_the_preset_at_the_size_of_ours_is_a_row_of_its_own() -> None:
+    config = TrainConfig.read(readme.CONFIGS / "kvasir-seg.toml").model_dump(mode="json")
+    taught = {key: value for key, value in config.items() if key not in readme.OF_A_RUN}
+    preset: dict[str, Any] = {"recipe": "paper", "dataset": "kvasir-seg"}
+    records = [trained("ours-size=384", 0, 0.9, **taught), trained("paper", 0, 0.8, **preset)]
+    records += [trained(f"paper-size={side}", 0, 0.85, **preset, size=side) for side in (320, 384)]
+    lines = readme.against_preset([record | {"dataset": "kvasir-seg"} for record in records]).splitlines()
+    found = [[line.split(" | ")[place] for place in (1, 8)] for line in lines if line.startswith("| kvasir")]
+    assert found == [["384 / 256 px", "+0.1000 (0.1000 to 0.1000)"], ["384 px", "+0.0500 (0.0500 to 0.0500)"]]
+
+
+def test_grouped_splits_are_one_row_that_names_them() -> None:
+    records = []
+    for split, ours in (("grouped-0", 0.7), ("grouped-1", 0.8), ("grouped-2", 0.9)):
+        records.append(trained("ours", 0, ours, split, **as_configured()))
+        records.append(trained("paper", 0, 0.7, split, recipe="paper"))
+    ((cells),) = rows_of(records)
+    assert cells[0] == "isic2016, grouped-0 (0 of 305), grouped-1 (0 of 305), grouped-2 (0 of 305)"
+    assert cells[4:8] == ["3", "30 in 10", "0.800", "0.700"]
+    assert cells[8].startswith("+0.1000")
 
 
 def test_lesions_and_normals_are_told_apart() -> None:

@@ -28,7 +28,7 @@ from runs import EPOCHS, SECONDS, TRAINING_IMAGES, write_run
 
 SETS = ("cvc-clinicdb", "cvc-colondb")
 UNION = "+".join(SETS)
-LABEL = f"paper-size-{UNION}-s0-e2"
+LABEL = f"paper-size=64-{UNION}-s0-e2"
 RECORD = f"accuracy-cvc-colondb-paper-0-{LABEL}.json"
 SMALL = {"size": 64}  # of the network's input: fast, and the forms have to agree at any
 PIXEL = 0.005  # of Dice: one that two forms see differently, where some 400 are outlined
@@ -87,7 +87,7 @@ def test_each_image_has_the_dice_that_counting_pixels_gives(world: Path, record:
 def test_a_record_holds_what_the_training_took(record: dict[str, Any]) -> None:
     assert record["model"] == "run"
     assert (record["dataset"], record["split"], record["n"]) == ("cvc-colondb", "paper-0 test", 76)
-    assert (record["recipe"], record["seed"], record["epochs"]) == ("paper-size", 0, EPOCHS)
+    assert (record["recipe"], record["seed"], record["epochs"]) == ("paper-size=64", 0, EPOCHS)
     assert record["images_seen"] == EPOCHS * TRAINING_IMAGES
     assert record["training_seconds"] == round(sum(SECONDS))
     assert record["training_provenance"]["machine"]["cores"] >= 1
@@ -205,14 +205,15 @@ def test_a_run_is_finished_when_it_was_calibrated_or_has_all_its_epochs(tmp_path
         ({}, "paper"),
         ({"recipe": "ours"}, "ours"),
         ({"recipe": "tuned"}, "tuned"),
-        ({"size": 192, "ema": 0.99}, "paper-ema-size"),
-        ({"size": 192, "loss": "paper+batch"}, "paper-loss=paper+batch-size"),
-        ({"recipe": "ours", "ema": 0.0}, "ours-ema"),
+        ({"size": 192, "ema": 0.99}, "paper-ema=0.99-size=192"),
+        ({"size": 192, "loss": "paper+batch"}, "paper-loss=paper+batch-size=192"),
+        ({"recipe": "ours", "ema": 0.0}, "ours-ema=0.0"),
         ({"recipe": "tuned", "init": "busi"}, "tuned-init"),
-        ({"init": "busi"}, "paper-deep-init"),
+        ({"init": "busi"}, "paper-deep=done-init"),
         ({"weights": "none"}, "paper-weights"),
+        ({"teacher": ("a/best.safetensors",)}, "paper-teacher"),
         ({"weights": "backbone.safetensors", "seed": 3, "split_seed": 1, "precision": "bf16", "devices": 2}, "paper"),
-        ({"network": "unet"}, "paper-network"),
+        ({"network": "unet"}, "paper-network=unet"),
     ],
 )
 def test_the_recipe_says_in_which_keys_it_was_changed(tmp_path: Path, choices: dict[str, Any], recipe: str) -> None:
@@ -223,7 +224,7 @@ def test_keys_of_another_version_do_not_change_the_recipe(tmp_path: Path) -> Non
     new = TrainedRun.read(write_run(tmp_path / "run", "busi", choices={"size": 192}))
     config = {key: value for key, value in new.config.items() if key not in ("recipe", "loss", "network", "teacher")}
     old = replace(new, card=replace(new.card, training={"config": {**config, "workers": 4}}))
-    assert old.recipe == "paper-size"
+    assert old.recipe == "paper-size=192"
 
 
 def test_a_test_image_that_was_seen_in_training_is_left_out_and_named(world: Path, tmp_path: Path) -> None:

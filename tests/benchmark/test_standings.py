@@ -133,14 +133,9 @@ def test_what_went_on_from_a_model_is_compared_and_says_so() -> None:
     assert standings([tuned]).rows[0][PLACE["recipe"]] == "tuned (from isic2016)"
 
 
-def test_another_size_of_image_is_compared_and_says_so() -> None:
-    (row,) = comparisons([record_of(HIGH, recipe="ours", training=trained(size=384)), record_of(LOW)]).rows
-    assert row[1] == "ours (at 384 px) - paper"
-
-
 def test_a_remark_stands_behind_the_recipe() -> None:
-    remarked = record_of(HIGH, recipe="ours", remark="borders mirrored", training=trained(size=384))
-    assert standings([remarked]).rows[0][PLACE["recipe"]] == "ours (at 384 px, borders mirrored)"
+    remarked = record_of(HIGH, recipe="ours", remark="borders mirrored", training=trained())
+    assert standings([remarked]).rows[0][PLACE["recipe"]] == "ours (borders mirrored)"
 
 
 def test_lesions_and_normals_are_compared_apart() -> None:

@@ -34,6 +34,7 @@ from lvunet.runtime.torch_backend import TorchSegmenter
 FORM_TOLERANCE = 0.0005  # of the mean Dice of two forms of one model; issue 3
 COLUMNS = ("id", "group", "dice", "iou", "hd95_px", "nsd", "truth_px", "prediction_px")  # the others follow from these
 DECIMALS = 6
+OF_FILES = ("init", "teacher", "weights")  # keys whose values are files
 DEFAULTS = TrainConfig().model_dump(mode="json")
 UNCOUNTED = {  # keys that do not make another recipe: where, on what, how long, and on which machine
     *("recipe", "data", "dataset", "protocol", "split_seed", "out", "weights", "seed", "epochs", "validate_every"),
@@ -90,7 +91,7 @@ class TrainedRun:
 
     @property
     def recipe(self) -> str:
-        """The name of its recipe, and the keys in which it differs from that, such as `paper-loss=batch-size`.
+        """The name of its recipe, and the keys in which it differs from that, such as `paper-loss=batch-size=384`.
 
         A key that it lacks had its default; one that is gone since does not count. `weights` is there for scratch.
         """
@@ -99,7 +100,7 @@ class TrainedRun:
         changed = [key for key in DEFAULTS.keys() - UNCOUNTED if used[key] != meant[key]]
         if meant["weights"] and not used["weights"]:
             changed.append("weights")
-        return "-".join((name, *(f"loss={used['loss']}" if key == "loss" else key for key in sorted(changed))))
+        return "-".join((name, *(key if key in OF_FILES else f"{key}={used[key]}" for key in sorted(changed))))
 
     @property
     def label(self) -> str:

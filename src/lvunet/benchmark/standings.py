@@ -6,7 +6,6 @@ from itertools import groupby
 from pathlib import Path
 from typing import Any
 
-from lvunet.card import Card
 from lvunet.data.registry import DATASETS, GOAL_SOURCE, PUBLISHED_SOURCE, DataSet
 from lvunet.data.selection import UNION
 from lvunet.errors import ConfigError, MismatchedPair
@@ -77,10 +76,9 @@ def comparisons(records: Iterable[Record]) -> Table:
     """Return a row for each recipe that has the budget and the seed of another: the paired difference in Dice.
 
     It is to the recipe "paper", or where that lacks to the first by name. A budget is the data set, its split, all
-    sets trained on, epochs and images seen; what a model went on from stands behind its recipe, and a size of image
-    other than the paper's, which costs more time in training and in use. Where a pair has several seeds, one more row
-    pools them. Where a set has images with nothing to outline, a row of its lesions and one of its normals follow. The
-    note names pairs that were trained with different code.
+    sets trained on, epochs and images seen; what a model went on from stands behind its recipe. Where a pair has
+    several seeds, one more row pools them. Where a set has images with nothing to outline, a row of its lesions and one
+    of its normals follow. The note names pairs that were trained with different code.
     """
     pairs = sorted(_pairs(records), key=_same_pair)
     rows = []
@@ -173,9 +171,7 @@ def _recipes(pair: Pair) -> str:
 def _recipe(record: Record) -> str:
     """Return the recipe, and what it was trained on and went on from, and a remark: `tuned (from kvasir-seg)`."""
     sets, before = _trained_on(record), record["training"].get("before")
-    size = record["training"]["config"]["size"]
     words = [f"trained on {sets}"] if UNION in sets else []
-    words += [f"at {size} px"] if size != Card().size else []
     words += [f"from {before['name']}"] if before else []
     words += [record["remark"]] if "remark" in record else []
     return f"{record['recipe']} ({', '.join(words)})" if words else str(record["recipe"])
