@@ -127,7 +127,7 @@ def in_words(made: Sequence[Form]) -> str:
 def _line(axes: "Axes", same: Sequence[Form]) -> None:
     """Join the runtimes of one float32 network, name the fastest, and say which network it is."""
     axes.plot([form.median_ms for form in same], [form.dice for form in same], "o-", color=BLUE, markersize=3)
-    _name(axes, same[0], below=True)
+    _name(axes, same[0], below=False)
     last = same[-1].median_ms, same[-1].dice
     text = f"float32, {same[-1].size} px, to {same[-1].runtime}"
     axes.annotate(text, last, (6, 0), textcoords="offset points", va="center", color=BLUE)
@@ -136,8 +136,8 @@ def _line(axes: "Axes", same: Sequence[Form]) -> None:
 def _name(axes: "Axes", form: Form, *, below: bool) -> None:
     place = (0, -6) if below else (0, 6)
     where = form.median_ms, form.dice
-    side = "top" if below else "bottom"
-    axes.annotate(form.runtime, where, place, textcoords="offset points", ha="center", va=side, color=INK)
+    ha, va = ("right", "top") if below else ("center", "bottom")
+    axes.annotate(form.runtime, where, place, textcoords="offset points", ha=ha, va=va, color=INK)
 
 
 def _tick(axes: "Axes", name: str, median_ms: float) -> None:

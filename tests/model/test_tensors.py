@@ -1,6 +1,7 @@
 """Checkpoints of others: what is none is said to be none, whatever its bytes do to the unpickler."""
 
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -20,7 +21,17 @@ def test_noise_is_no_checkpoint(tmp_path: Path, name: str) -> None:
             read_tensors(tmp_path / name)
 
 
-def test_a_checkpoint_that_wraps_its_tensors_says_what_it_has(tmp_path: Path) -> None:
-    torch.save({"model": {"weight": torch.zeros(1)}, "epoch": 3}, tmp_path / "wrapped.pth")
-    with pytest.raises(CheckpointError, match=r"alone or under 'state_dict'; it has 'model', 'epoch'\."):
+@pytest.mark.parametrize("key", ["model", "state_dict", "net"])
+def test_tensors_under_a_key_are_taken(tmp_path: Path, key: str) -> None:
+    optimizer = {"state": {}, "param_groups": [{"lr": 0.1}]}
+    torch.save({key: {"weight": torch.ones(1)}, "optimizer": optimizer, "epoch": 3}, tmp_path / "wrapped.pth")
+    assert read_tensors(tmp_path / "wrapped.pth") == {"weight": torch.ones(1)}
+
+
+@pytest.mark.parametrize(
+    "wrapped", [{"model": {"weight": torch.zeros(1)}, "ema": {"weight": torch.ones(1)}}, {"model": {}}]
+)
+def test_a_checkpoint_of_several_networks_or_none_says_what_it_has(tmp_path: Path, wrapped: dict[str, Any]) -> None:
+    torch.save(wrapped, tmp_path / "wrapped.pth")
+    with pytest.raises(CheckpointError, match=r"not one state dict of tensors, alone or under a key; it has 'model'"):
         read_tensors(tmp_path / "wrapped.pth")

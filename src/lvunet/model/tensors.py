@@ -12,7 +12,10 @@ from lvunet.errors import CheckpointError
 
 
 def read_tensors(path: Path) -> dict[str, Tensor]:
-    """Return the state dict in a .safetensors or .pth file; a pickle that wants more than tensors is refused."""
+    """Return the state dict in a .safetensors or .pth file, alone or under a key, whatever its name.
+
+    A pickle that wants more than tensors is refused.
+    """
     try:
         data = path.read_bytes()
         if path.suffix == ".safetensors":
@@ -27,8 +30,13 @@ def read_tensors(path: Path) -> dict[str, Tensor]:
     except Exception as error:  # a file of anything can raise anything in the unpickler, such as IndexError
         what = f"{type(error).__name__}: {error}"
         raise CheckpointError(f"{path} is not a readable checkpoint, .pth or .safetensors ({what}).") from error
-    state = loaded.get("state_dict", loaded) if isinstance(loaded, dict) else None
-    if not isinstance(state, dict) or not all(isinstance(tensor, Tensor) for tensor in state.values()):
-        keys = f"; it has {', '.join(map(repr, list(state)[:5]))}" if isinstance(state, dict) else ""
-        raise CheckpointError(f"{path} is not a state dict of tensors, alone or under 'state_dict'{keys}.")
-    return state
+    named = loaded if isinstance(loaded, dict) else {}
+    states = [each for each in (named, *named.values()) if _is_state(each)]
+    if len(states) != 1:
+        keys = f"; it has {', '.join(map(repr, list(named)[:5]))}" if named else ""
+        raise CheckpointError(f"{path} is not one state dict of tensors, alone or under a key{keys}.")
+    return dict(states[0])
+
+
+def _is_state(value: object) -> bool:
+    return isinstance(value, dict) and bool(value) and all(isinstance(each, Tensor) for each in value.values())
