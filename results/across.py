@@ -1,6 +1,6 @@
 """The section of what is left of a model across data sets and under corruptions, from robustness-<recipe>.json."""
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import chain, groupby
 from operator import itemgetter
@@ -18,7 +18,7 @@ from lvunet.data.selection import UNION
 from lvunet.evaluate.intervals import Interval, mean_interval
 from lvunet.evaluate.page import Table
 
-ALL = "all images"
+ALL, DROP = "all images", "mean corruption drop"
 TEXT = (
     "What is left of a model's Dice on sets that it was not trained on, and on pictures that are spoilt? Rows say what "
     "was trained on, columns what was tested on: of its own sets (bold) the test part, of the others the test part and "
@@ -80,6 +80,8 @@ class Line:
     """One value an image, (N,), of a model by one recipe; lines of one `key` can be compared."""
 
     key: tuple[str, str, str, str]  # trained on; data set and split tested on; what the values are
+    record: Record
+    model: str  # of the record
     recipe: str
     weights: str  # what tells one training from another
     is_paper: bool
@@ -89,16 +91,11 @@ class Line:
 
 def recipes_apart(records: Iterable[Record]) -> Table:
     """Return the paired differences of recipes to "paper", or where that lacks to the first by name."""
-    order = [line for record in records for line in lines(record)]
-    order.sort(key=lambda line: (line.key, not line.is_paper, line.recipe))
     rows = []
-    for (trained, dataset, split, what), same in groupby(order, lambda line: line.key):
-        trained_once: dict[str, Line] = {}  # a model may be in two records
-        for line in same:
-            trained_once.setdefault(line.weights, line)
-        first, *others = trained_once.values()
+    for first, *others in comparable(records):
+        trained, dataset, split, what = first.key
         for other in others:
-            apart = mean_interval(other.values - first.values, groups(dataset, split) if other.grouped else None)
+            apart = minus(other, first)
             names = f"{other.recipe} - {first.recipe}"
             rows.append((trained, f"{dataset}, {split}", what, names, counted(apart), *difference(apart)))
     head = ("trained on", "tested on", "what", "recipes", "n", "difference", "differs")
@@ -107,6 +104,49 @@ def recipes_apart(records: Iterable[Record]) -> Table:
         "multiply-adds. Better is above 0 for Dice, below 0 for the drop."
     )
     return Table("Recipe against recipe", head, tuple(rows), note)
+
+
+def ours_and_preset(records: Iterable[Record], is_ours: Callable[[Record], bool]) -> tuple[Table, Sequence[Record]]:
+    """Return how our networks stand to the preset of their budget away from home, and the records that say so.
+
+    That is on all images of sets that they have not seen, and by the mean drop under corruptions. `is_ours` is asked of
+    the model of a record.
+    """
+    rows, shown = [], list[Record]()
+    for preset, *others in comparable(records):
+        trained, dataset, split, what = preset.key
+        ours = [line for line in others if is_ours(line.record["models"][line.model])]
+        if not (ours and preset.is_paper and (split == ALL or what == DROP)):
+            continue
+        tested = f"{dataset}, {split}" if split == ALL else f"{dataset}, {split}, spoilt: drop in Dice"
+        for line in ours:
+            apart = minus(line, preset)
+            means = (f"{each.values.mean():.3f}" for each in (line, preset))
+            rows.append((trained, tested, counted(apart), *means, *difference(apart)))
+            shown += line.record, preset.record
+    head = ("trained on", "tested on", "n", "ours", "preset", "difference (95 % interval)", "differs")
+    note = (
+        "Better is above 0 for Dice, below 0 for a drop, which is the mean over ten corruptions in three severities. "
+        "One training each. [Each of them](docs/results.md#across-data-sets-and-under-corruptions)."
+    )
+    return Table("", head, tuple(rows), note), shown
+
+
+def comparable(records: Iterable[Record]) -> Iterator[list[Line]]:
+    """Yield what two or more trainings of one budget have on the same images, "paper" first, then by name."""
+    order = [line for record in records for line in lines(record)]
+    order.sort(key=lambda line: (line.key, not line.is_paper, line.recipe))
+    for _, same in groupby(order, lambda line: line.key):
+        trained_once: dict[str, Line] = {}  # a model may be in two records
+        for line in same:
+            trained_once.setdefault(line.weights, line)
+        yield [*trained_once.values()]
+
+
+def minus(line: Line, other: Line) -> Interval:
+    """Return the mean of the differences on the same images, which are drawn by group where there are groups."""
+    _, dataset, split, _ = line.key
+    return mean_interval(line.values - other.values, groups(dataset, split) if line.grouped else None)
 
 
 def lines(record: Record) -> Iterator[Line]:
@@ -120,7 +160,7 @@ def lines(record: Record) -> Iterator[Line]:
         yield _line(record, cell["model"], (cell["tested_on"], cell["split"], "Dice"), _values(cell), cell["dice"])
     for name, model in record["corruptions"].items():
         drop = _values(model["clean"]) - np.mean([_values(each) for each in model["conditions"]], axis=0)
-        what = (model["dataset"], model["split"], "mean corruption drop")
+        what = (model["dataset"], model["split"], DROP)
         yield _line(record, name, what, drop, model["clean"])
 
 
@@ -140,7 +180,8 @@ def _line(
 ) -> Line:
     config, weights = _config(record, model), record["models"][model]["source_sha256"]
     is_paper, grouped = config.get("recipe", "paper") == "paper", interval["clusters"] < interval["n"]
-    return Line((_budget(config), *what), f"{record['recipe']}{_size(config)}", weights, is_paper, values, grouped)
+    recipe = f"{record['recipe']}{_size(config)}"
+    return Line((_budget(config), *what), record, model, recipe, weights, is_paper, values, grouped)
 
 
 def _values(tested: Record) -> NDArray[np.float64]:

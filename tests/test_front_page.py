@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import pytest
 from PIL import Image
-from results import readme
+from results import configured, readme
 from results.zoo import pages as zoo_pages
 
 from lvunet.benchmark.standings import read_records
@@ -31,7 +31,7 @@ def trained(label: str, seed: int, dice: float, split: str = "paper-0", epochs: 
 
 def rows_of(records: Sequence[Any]) -> list[list[str]]:
     """The rows of ISIC 2016 and of its kinds of images, as cells."""
-    lines = readme.against_preset(records).splitlines()
+    lines = configured.against_preset(records).splitlines()
     return [
         [cell.strip() for cell in line.strip("|").split("|")] for line in lines if line.startswith(("| isic", "| - "))
     ]
@@ -39,8 +39,8 @@ def rows_of(records: Sequence[Any]) -> list[list[str]]:
 
 def as_configured() -> dict[str, Any]:
     """What our recipe teaches on ISIC 2016, without a key that older records lack, of which the default counts."""
-    ours = TrainConfig.read(readme.CONFIGS / "isic2016.toml").model_dump(mode="json")
-    return {key: value for key, value in ours.items() if key not in readme.OF_A_RUN | {"deep_supervision"}}
+    ours = TrainConfig.read(configured.CONFIGS / "isic2016.toml").model_dump(mode="json")
+    return {key: value for key, value in ours.items() if key not in configured.OF_A_RUN | {"deep_supervision"}}
 
 
 def test_the_front_page_pools_the_seeds_of_the_recipe_in_configs_and_leaves_all_others_out() -> None:
@@ -68,12 +68,12 @@ def test_another_split_and_another_budget_are_rows_of_their_own() -> None:
 
 
 def test_the_preset_at_the_size_of_ours_is_a_row_of_its_own() -> None:
-    config = TrainConfig.read(readme.CONFIGS / "kvasir-seg.toml").model_dump(mode="json")
-    taught = {key: value for key, value in config.items() if key not in readme.OF_A_RUN}
+    config = TrainConfig.read(configured.CONFIGS / "kvasir-seg.toml").model_dump(mode="json")
+    taught = {key: value for key, value in config.items() if key not in configured.OF_A_RUN}
     preset: dict[str, Any] = {"recipe": "paper", "dataset": "kvasir-seg"}
     records = [trained("ours-size=384", 0, 0.9, **taught), trained("paper", 0, 0.8, **preset)]
     records += [trained(f"paper-size={side}", 0, 0.85, **preset, size=side) for side in (320, 384)]
-    lines = readme.against_preset([record | {"dataset": "kvasir-seg"} for record in records]).splitlines()
+    lines = configured.against_preset([record | {"dataset": "kvasir-seg"} for record in records]).splitlines()
     found = [[line.split(" | ")[place] for place in (1, 8)] for line in lines if line.startswith("| kvasir")]
     assert found == [["384 / 256 px", "+0.1000 (0.1000 to 0.1000)"], ["384 px", "+0.0500 (0.0500 to 0.0500)"]]
 
@@ -107,7 +107,9 @@ def test_what_the_paper_published_and_the_goals_stand_beside_the_recipes_of_conf
     taught = as_configured()
     records = [trained("ours", seed, dice, **taught) for seed, dice in ((0, 0.92), (1, 0.94))]
     records.append(trained("ours", 0, 0.5, "grouped-0", **taught))
-    text = readme.beside_paper([record | {"paper_metric": {"iou": record["seed"] / 10 + 0.8}} for record in records])
+    text = configured.beside_paper(
+        [record | {"paper_metric": {"iou": record["seed"] / 10 + 0.8}} for record in records]
+    )
     assert "| isic2016, paper-0 | 40 | 2 | 0.930 | 0.928 (+0.002) | 0.850 |  |" in text
 
 
@@ -122,19 +124,19 @@ def test_the_nearest_peer_is_the_fastest_of_the_others_in_any_run() -> None:
 
 def test_the_configurations_say_what_they_gave() -> None:
     records = read_records(readme.HERE).values()
-    for path, config in readme.configurations().items():
+    for path, config in configured.configurations().items():
         text = path.read_text(encoding="utf-8")
-        assert readme.headed(text, config, records) == text, "run `make numbers`"
-        assert (readme.GAVE in text) == ("+" not in str(config.dataset))  # of several sets its card says it
+        assert configured.headed(text, config, records) == text, "run `make numbers`"
+        assert (configured.GAVE in text) == ("+" not in str(config.dataset))  # of several sets its card says it
 
 
 def test_a_configuration_says_what_its_longest_training_gave() -> None:
-    config = TrainConfig.read(readme.CONFIGS / "isic2016.toml")
+    config = TrainConfig.read(configured.CONFIGS / "isic2016.toml")
     made = {"training_provenance": MADE}
     records = [
         trained("ours", 0, dice, epochs=epochs, **as_configured()) | made for epochs, dice in ((40, 0.9), (300, 0.95))
     ]
-    head = readme.headed("# one\n# two\n", config, records)
+    head = configured.headed("# one\n# two\n", config, records)
     assert "--epochs 300 --seed 0" in head
     assert "Dice 0.950" in head
     assert "0.900" not in head

@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 from results import page, readme
+from results.across import ours_and_preset
 from results.section import origin
 
 from lvunet.evaluate.intervals import mean_interval
@@ -181,6 +182,17 @@ def test_recipes_of_equal_budget_are_compared_image_by_image(shown: Shown) -> No
         (trained, "kvasir-seg, paper-0 test", "Dice", "a (at 384 px) - paper", "12", *better),
         (trained, "kvasir-seg, paper-0 test", "mean corruption drop", "a (at 384 px) - paper", "12", *loses_less),
     )
+
+
+def test_ours_stands_beside_the_preset_on_other_sets_and_on_spoilt_images() -> None:
+    records = [spoilt("paper"), spoilt("b", 0.3), spoilt("ours", 0.02), spoilt("ours", 0.1, epochs=300)]
+    table, used = ours_and_preset(records, lambda model: bool(model["source_sha256"] == "ours"))
+    trained, drop = "kvasir-seg (paper-0, seed 0, 40 epochs)", "kvasir-seg, paper-0 test, spoilt: drop in Dice"
+    assert table.rows == (
+        (trained, "cvc-clinicdb, all images", "12", "0.620", "0.600", "+0.0200 (0.0200 to 0.0200)", "yes"),
+        (trained, drop, "12", "0.210", "0.250", "-0.0400 (-0.0400 to -0.0400)", "yes"),
+    )
+    assert used == [records[2], records[0]] * 2
 
 
 @pytest.mark.parametrize(("split", "column"), [("grouped-0 test", "grouped-0"), ("all images", "")])
