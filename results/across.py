@@ -2,23 +2,26 @@
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cache
 from itertools import chain, groupby
 from operator import itemgetter
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
 import numpy as np
 from numpy.typing import NDArray
 from results.section import Section, counted, difference, found, interval_of, score
 
-from lvunet.benchmark.standings import Record
+from lvunet.benchmark.accuracy import recipe_name
+from lvunet.benchmark.standings import Record, read_records
 from lvunet.card import Card
 from lvunet.data.manifest import load_split, load_splits
 from lvunet.data.selection import UNION
 from lvunet.evaluate.intervals import Interval, mean_interval
 from lvunet.evaluate.page import Table
 
-ALL, DROP = "all images", "mean corruption drop"
+ALL = "all images"
+DICE, SPOILT, DROP = "Dice", "Dice on spoilt images", "mean corruption drop"
 TEXT = (
     "What is left of a model's Dice on sets that it was not trained on, and on pictures that are spoilt? Rows say what "
     "was trained on, columns what was tested on: of its own sets (bold) the test part, of the others the test part and "
@@ -30,7 +33,7 @@ def robustness(results: Path) -> Section:
     """Return for each recipe the matrix of the polyp sets and the drops, then what tells one recipe from another."""
     records = found(results, "robustness-*.json")
     of_each = ((matrix(record, "test parts"), matrix(record, ALL), drops(record)) for record in records)
-    tables = (*chain(*of_each), recipes_apart(records))
+    tables = (*chain(*of_each), recipes_apart(lines_of(records, read_records(results).values())))
     return Section("Across data sets and under corruptions", TEXT, "robustness-*.json", tables, records)
 
 
@@ -77,111 +80,171 @@ def _scored(measured: Record, seen: int | None) -> str:
 
 @dataclass(frozen=True)
 class Line:
-    """One value an image, (N,), of a model by one recipe; lines of one `key` can be compared."""
+    """What a model of a record has on each image, by the image's id; lines of one `key` can be compared."""
 
-    key: tuple[str, str, str, str]  # trained on; data set and split tested on; what the values are
     record: Record
-    model: str  # of the record
-    recipe: str
-    weights: str  # what tells one training from another
-    is_paper: bool
-    values: NDArray[np.float64]
-    grouped: bool
+    model: str
+    tested_on: str
+    split: str
+    what: str
+    values: Mapping[str, float]
+
+    @property
+    def config(self) -> dict[str, Any]:
+        """How the model was trained."""
+        return _config(self.record, self.model)
+
+    @property
+    def key(self) -> tuple[str, ...]:
+        """What it was trained on and how long, and what it was tested on."""
+        return _budget(self.config), self.tested_on, self.split, self.what
+
+    @property
+    def recipe(self) -> str:
+        """The name of its recipe among records of robustness."""
+        return f"{self.record['recipe']}{_size(self.config)}"
+
+    @property
+    def weights(self) -> str:
+        """What tells one training from another."""
+        return str(self.record["models"][self.model]["source_sha256"])
+
+    @property
+    def mean(self) -> str:
+        """The mean over its images."""
+        return f"{sum(self.values.values()) / len(self.values):.3f}"
+
+    def minus(self, other: Self) -> Interval:
+        """Return the mean difference on the images that both have, which are drawn by group where there are groups."""
+        owners = members(self.tested_on, self.split)
+        both = [key for key in owners if key in self.values and key in other.values]
+        return mean_interval([self.values[key] - other.values[key] for key in both], [owners[key] for key in both])
 
 
-def recipes_apart(records: Iterable[Record]) -> Table:
+def recipes_apart(lines: Iterable[Line]) -> Table:
     """Return the paired differences of recipes to "paper", or where that lacks to the first by name."""
+    order = sorted(lines, key=lambda line: (line.key, line.config.get("recipe", "paper") != "paper", line.recipe))
     rows = []
-    for first, *others in comparable(records):
-        trained, dataset, split, what = first.key
+    for (trained, tested_on, split, what), same in groupby(order, lambda line: line.key):
+        first, *others = _trained_once(same)
         for other in others:
-            apart = minus(other, first)
-            names = f"{other.recipe} - {first.recipe}"
-            rows.append((trained, f"{dataset}, {split}", what, names, counted(apart), *difference(apart)))
+            apart, names = other.minus(first), f"{other.recipe} - {first.recipe}"
+            rows.append((trained, f"{tested_on}, {split}", what, names, counted(apart), *difference(apart)))
     head = ("trained on", "tested on", "what", "recipes", "n", "difference", "differs")
     note = (
-        "Models of one split, seed and number of epochs, on the same images; one at 384 px costs 2.25 times the "
-        "multiply-adds. Better is above 0 for Dice, below 0 for the drop."
+        "Models of one split, seed and number of epochs, on the same images, without those that either was trained or "
+        "validated on; one at 384 px costs 2.25 times the multiply-adds. Better is above 0 for Dice, below 0 for the "
+        "drop."
     )
     return Table("Recipe against recipe", head, tuple(rows), note)
 
 
-def ours_and_preset(records: Iterable[Record], is_ours: Callable[[Record], bool]) -> tuple[Table, Sequence[Record]]:
-    """Return how our networks stand to the preset of their budget away from home, and the records that say so.
+def ours_and_preset(lines: Iterable[Line], is_ours: Callable[[Record], bool]) -> tuple[Table, Sequence[Record]]:
+    """Return how our networks stand to the preset away from home, and the records that say so.
 
-    That is on all images of sets that they have not seen, and by the mean drop under corruptions. `is_ours` is asked of
-    the model of a record.
+    That is on all images of sets that they have not seen, and on spoilt images of their own, against the preset at
+    their size and its own, of as many epochs and more. `is_ours` is asked of the model of a record.
     """
+    away = _trained_once(line for line in lines if (line.split == ALL) == (line.what == DICE) and line.what != DROP)
+    presets = [line for line in away if recipe_name(line.config).split("-size=")[0] == "paper"]
+    presets.sort(key=lambda line: (line.config["size"], line.config["epochs"]))
     rows, shown = [], list[Record]()
-    for preset, *others in comparable(records):
-        trained, dataset, split, what = preset.key
-        ours = [line for line in others if is_ours(line.record["models"][line.model])]
-        if not (ours and preset.is_paper and (split == ALL or what == DROP)):
-            continue
-        tested = f"{dataset}, {split}" if split == ALL else f"{dataset}, {split}, spoilt: drop in Dice"
-        for line in ours:
-            apart = minus(line, preset)
-            means = (f"{each.values.mean():.3f}" for each in (line, preset))
-            rows.append((trained, tested, counted(apart), *means, *difference(apart)))
-            shown += line.record, preset.record
-    head = ("trained on", "tested on", "n", "ours", "preset", "difference (95 % interval)", "differs")
+    made_by_us = (line for line in away if is_ours(line.record["models"][line.model]))
+    for ours in sorted(made_by_us, key=lambda line: line.key):
+        for preset in (each for each in presets if _alike(ours, each)):
+            apart = ours.minus(preset)
+            tested = (
+                f"{ours.config['dataset']}, {_split(ours.config)}, seed {ours.config['seed']}",
+                *(ratio(ours.config[key], preset.config[key]) for key in ("size", "epochs")),
+                f"{ours.tested_on}, {ours.split if ours.split == ALL else ours.what.removeprefix('Dice on ')}",
+            )
+            rows.append((*tested, counted(apart), ours.mean, preset.mean, *difference(apart)))
+            shown += ours.record, preset.record
+    head = ("trained on", "px", "epochs", "tested on", "n", "ours", "preset", "difference (95 % interval)", "differs")
     note = (
-        "Better is above 0 for Dice, below 0 for a drop, which is the mean over ten corruptions in three severities. "
-        "One training each. [Each of them](docs/results.md#across-data-sets-and-under-corruptions)."
+        "Two numbers: ours / preset. Spoilt: the mean over ten corruptions in three severities, of test images that "
+        "neither has seen. One training each; what each corruption costs each network: "
+        "[results](docs/results.md#across-data-sets-and-under-corruptions)."
     )
     return Table("", head, tuple(rows), note), shown
 
 
-def comparable(records: Iterable[Record]) -> Iterator[list[Line]]:
-    """Yield what two or more trainings of one budget have on the same images, "paper" first, then by name."""
-    order = [line for record in records for line in lines(record)]
-    order.sort(key=lambda line: (line.key, not line.is_paper, line.recipe))
-    for _, same in groupby(order, lambda line: line.key):
-        trained_once: dict[str, Line] = {}  # a model may be in two records
-        for line in same:
-            trained_once.setdefault(line.weights, line)
-        yield [*trained_once.values()]
+def _alike(ours: Line, preset: Line) -> bool:
+    """Whether both were trained on the same images, with the same seed, and tested on the same."""
+    same = ("dataset", "protocol", "split_seed", "seed")
+    trained = all(ours.config[key] == preset.config[key] for key in same)
+    tested = (ours.tested_on, ours.split, ours.what) == (preset.tested_on, preset.split, preset.what)
+    size = preset.config["size"] in (Card().size, ours.config["size"])
+    return trained and tested and size and preset.config["epochs"] >= ours.config["epochs"]
 
 
-def minus(line: Line, other: Line) -> Interval:
-    """Return the mean of the differences on the same images, which are drawn by group where there are groups."""
-    _, dataset, split, _ = line.key
-    return mean_interval(line.values - other.values, groups(dataset, split) if line.grouped else None)
+def _trained_once(lines: Iterable[Line]) -> list[Line]:
+    """Return the lines without those of a model that is in another record, too."""
+    return [*{(line.weights, *line.key): line for line in reversed([*lines])}.values()][::-1]
 
 
-def lines(record: Record) -> Iterator[Line]:
-    """Return the Dice of every cell of the matrix, and the mean drop over all corruptions of every model.
+def ratio(ours: int, preset: int) -> str:
+    """Return ``40``, or where they are two ``40 / 300``."""
+    return " / ".join(map(str, dict.fromkeys((ours, preset))))
 
-    Left out is a whole set of which the model, or the one that it began with, was shown a part.
+
+def lines_of(records: Iterable[Record], accuracies: Iterable[Record]) -> list[Line]:
+    """Return for every model its Dice in every cell of the matrix, on spoilt images, and the mean drop of these.
+
+    Left out is a whole set of which the model, or the one that it began with, was shown a part, and of its own test
+    part what its record of accuracy leaves out. Where that has images with nothing to outline, they are told apart.
     """
+    scored = {(each["source_sha256"], each["dataset"], each["split"]): each for each in accuracies}
+    return [line for record in records for line in _lines(record, scored)]
+
+
+def _lines(record: Record, scored: Mapping[tuple[str, str, str], Record]) -> Iterator[Line]:
     for cell in record["matrix"]:
-        if cell["split"] == ALL and cell["seen"]:
-            continue
-        yield _line(record, cell["model"], (cell["tested_on"], cell["split"], "Dice"), _values(cell), cell["dice"])
+        where = cell["model"], cell["tested_on"], cell["split"]
+        if not (cell["split"] == ALL and cell["seen"]):
+            yield Line(record, *where, DICE, _kept(record, where, scored, _values(cell)))
     for name, model in record["corruptions"].items():
-        drop = _values(model["clean"]) - np.mean([_values(each) for each in model["conditions"]], axis=0)
-        what = (model["dataset"], model["split"], DROP)
-        yield _line(record, name, what, drop, model["clean"])
+        where = name, model["dataset"], model["split"]
+        clean, each = _values(model["clean"]), np.mean([_values(row) for row in model["conditions"]], axis=0)
+        spoilt = _kept(record, where, scored, each)
+        yield Line(record, *where, DROP, _kept(record, where, scored, clean - each))
+        yield Line(record, *where, SPOILT, spoilt)
+        for kind, ids in _kinds(scored.get((record["models"][name]["source_sha256"], *where[1:]))).items():
+            yield Line(record, *where, f"{SPOILT}, {kind}", {key: spoilt[key] for key in ids})
 
 
-def groups(dataset: str, split: str) -> list[str]:
-    """Return what each image of a test part, such as `paper-0 test`, or of all images belongs to, in their order."""
-    owners = []
+def _kept(
+    record: Record,
+    where: tuple[str, str, str],
+    scored: Mapping[tuple[str, str, str], Record],
+    values: NDArray[np.float64],
+) -> dict[str, float]:
+    """Return the values by id, without the images that the model's record of accuracy on that part leaves out."""
+    model, tested_on, split = where
+    accuracy = scored.get((record["models"][model]["source_sha256"], tested_on, split), {})
+    left_out = {f"{tested_on}/{key}" for key in accuracy.get("test_images_left_out", ())}
+    named = zip(members(tested_on, split), values.tolist(), strict=True)
+    return {key: value for key, value in named if key not in left_out}
+
+
+def _kinds(accuracy: Record | None) -> dict[str, list[str]]:
+    """Return the ids of lesions and of normals, where a record of accuracy has both."""
+    if accuracy is None or "lesions" not in accuracy:
+        return {}
+    outlined = {f"{accuracy['dataset']}/{image['id']}": image["truth_px"] > 0 for image in accuracy["images"]}
+    return {kind: [key for key in outlined if outlined[key] == has] for kind, has in (("lesions", 1), ("normals", 0))}
+
+
+@cache
+def members(dataset: str, split: str) -> dict[str, str]:
+    """Return the group of each image of a test part, such as `paper-0 test`, or of all images, in their order."""
+    owners: dict[str, str] = {}
     for name in sorted(dataset.split(UNION)):
         protocol, _, seed = split.removesuffix(" test").rpartition("-")
         whole = load_splits(name)[0] if split == ALL else load_split(name, protocol, int(seed))
         ids = sorted(whole.parts()) if split == ALL else whole.test
-        owners += [f"{name}/{whole.groups.get(key, key)}" for key in ids]
+        owners |= {f"{name}/{key}": f"{name}/{whole.groups.get(key, key)}" for key in ids}
     return owners
-
-
-def _line(
-    record: Record, model: str, what: tuple[str, str, str], values: NDArray[np.float64], interval: Mapping[str, Any]
-) -> Line:
-    config, weights = _config(record, model), record["models"][model]["source_sha256"]
-    is_paper, grouped = config.get("recipe", "paper") == "paper", interval["clusters"] < interval["n"]
-    recipe = f"{record['recipe']}{_size(config)}"
-    return Line((_budget(config), *what), record, model, recipe, weights, is_paper, values, grouped)
 
 
 def _values(tested: Record) -> NDArray[np.float64]:
@@ -205,8 +268,11 @@ def _trained(record: Record, model: str) -> str:
 
 def _budget(config: Record) -> str:
     """Return what a model was trained on, under which split, and how long: equal for models that can be compared."""
-    split = f"{config['protocol']}-{config['split_seed']}"
-    return f"{config['dataset']} ({split}, seed {config['seed']}, {config['epochs']} epochs)"
+    return f"{config['dataset']} ({_split(config)}, seed {config['seed']}, {config['epochs']} epochs)"
+
+
+def _split(config: Record) -> str:
+    return f"{config['protocol']}-{config['split_seed']}"
 
 
 def _size(config: Record) -> str:

@@ -5,11 +5,11 @@ from itertools import chain, groupby
 from operator import itemgetter
 from pathlib import Path
 
-from results.across import ours_and_preset
+from results.across import lines_of, ours_and_preset, ratio
 from results.section import counted, difference, found, interval_of, leaks, origin, score
 
 from lvunet.benchmark.accuracy import DEFAULTS
-from lvunet.benchmark.standings import Pair, Record, budget_and_seed, dice_difference, kinds
+from lvunet.benchmark.standings import Pair, Record, budget_and_seed, dice_difference, kinds, read_records
 from lvunet.card import LVUNET, Card
 from lvunet.data.registry import DATASETS
 from lvunet.evaluate.intervals import VERDICTS
@@ -40,8 +40,8 @@ def against_preset(records: Sequence[Record]) -> str:
             named = ", ".join(f"{each.removesuffix(' test')} ({leaked[config.dataset, each]})" for each in splits)
             run = (
                 f"{config.dataset}, {named}",
-                f"{_ratio(config.size, size)} px",
-                _ratio(*epochs),
+                f"{ratio(config.size, size)} px",
+                ratio(*epochs),
                 " / ".join(f"{minutes(side):.0f}" for side in zip(*runs, strict=True)),
                 f"{len(runs)}",
             )
@@ -90,11 +90,6 @@ def _run(pair: Pair) -> tuple[bool, int, int, int]:
     return ours["split"].startswith("grouped"), size, ours["epochs"], preset["epochs"]
 
 
-def _ratio(ours: int, preset: int) -> str:
-    """Return ``40``, or where they are two ``40 / 300``."""
-    return " / ".join(map(str, dict.fromkeys((ours, preset))))
-
-
 def minutes(records: Sequence[Record]) -> float:
     """Return how long a training took, on average."""
     return float(sum(record["training_seconds"] for record in records) / len(records) / 60)
@@ -128,7 +123,8 @@ def beside_paper(records: Sequence[Record]) -> str:
 def elsewhere(results: Path) -> str:
     """Return what is left of both on sets of other hospitals, and what spoilt images cost them."""
     records, made = found(results, "robustness-*.json"), configurations().values()
-    table, shown = ours_and_preset(records, lambda model: any(follows(model, config) for config in made))
+    lines = lines_of(records, read_records(results).values())
+    table, shown = ours_and_preset(lines, lambda model: any(follows(model, config) for config in made))
     title = "**The same networks on other sets and on spoilt images**"
     return f"{title}\n\n{table.markdown()}\n{origin(*shown)}"
 
@@ -139,15 +135,14 @@ def headed(text: str, config: TrainConfig, records: Iterable[Record]) -> str:
     lines = [line for line in text.splitlines() if not line.startswith(GAVE)]
     if ours:
         epochs = max(record["epochs"] for record in ours)
-        *others, first = sorted(
-            (record for record in ours if record["epochs"] == epochs), key=itemgetter("seed"), reverse=True
-        )
+        first, *others = sorted((record for record in ours if record["epochs"] == epochs), key=itemgetter("seed"))
+        alike = [each for each in others if each["split"] == first["split"]]
         made, dice = first["training_provenance"], interval_of(first["metrics"]["dice"])
-        alike = "".join(f", seed {each['seed']} {each['metrics']['dice']['mean']:.3f}" for each in reversed(others))
+        more = "".join(f", seed {each['seed']} {each['metrics']['dice']['mean']:.3f}" for each in alike)
         weights = Path(first["training"]["config"].get("weights") or "none").name
         run = f"with --epochs {epochs} --seed {first['seed']} --weights {weights}"
         cost = f"{round(first['training_seconds'] / 60)} minutes on {made['machine']['cpu']}, commit {made['commit']}"
-        gave = f"Dice {score(dice)}{alike}; n {counted(dice)}, {first['split']}"
+        gave = f"Dice {score(dice)}{more}; n {counted(dice)}, {first['split']}"
         lines[2:2] = [f"{GAVE}{run}, in {cost}:", f"{GAVE}{gave}"]
     return "\n".join(lines) + "\n"
 

@@ -136,10 +136,14 @@ def test_a_configuration_says_what_its_longest_training_gave() -> None:
     records = [
         trained("ours", 0, dice, epochs=epochs, **as_configured()) | made for epochs, dice in ((40, 0.9), (300, 0.95))
     ]
+    records.append(trained("ours", 1, 0.5, "paper-1", 300, **as_configured()) | made)  # another split is not compared
+    records.append(trained("ours", 2, 0.96, epochs=300, **as_configured()) | made)
     head = configured.headed("# one\n# two\n", config, records)
     assert "--epochs 300 --seed 0" in head
     assert "Dice 0.950" in head
+    assert "seed 2 0.960; n 10, paper-0 test" in head
     assert "0.900" not in head
+    assert "0.500" not in head
 
 
 def test_the_front_page_names_the_peers_that_learn_better() -> None:

@@ -1,6 +1,5 @@
 """The README and docs/results.md: their numbers are those of results/, their links lead somewhere."""
 
-import csv
 import json
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
@@ -8,10 +7,8 @@ from typing import Any
 
 import pytest
 from results import page, readme
-from results.across import ours_and_preset
 from results.section import origin
 
-from lvunet.evaluate.intervals import mean_interval
 from lvunet.evaluate.page import Table
 
 ROOT = Path(__file__).parents[1]
@@ -114,107 +111,6 @@ def test_the_origin_names_every_commit_once_and_dates_where_they_are_known() -> 
     undated = {"commit": "abb", "machine": MADE["machine"]}
     assert origin(MADE, MADE, undated) == "*Commit abb, abc; 2026-01-02; CPU, 2 cores.*"
     assert origin(undated) == "*Commit abb; CPU, 2 cores.*"
-
-
-def spoilt(
-    recipe: str, better: float = 0, trained_on: str = "kvasir-seg", epochs: int = 40, size: int = 256
-) -> dict[str, Any]:
-    """What results/robustness.py writes of a model and twelve images, better when clean and thrice so when spoilt."""
-
-    def dice(mean: float) -> dict[str, Any]:
-        scores = [mean + better + apart for apart in (-0.1, 0, 0.1) * 4]
-        low, _, high, *_ = scores
-        return interval(mean + better, low, high, 12, 12) | {"per_image": " ".join(f"{each:.4f}" for each in scores)}
-
-    def cell(tested_on: str, split: str, mean: float, seen: int | None) -> dict[str, Any]:
-        found = dice(mean)
-        where = {"model": "m", "tested_on": tested_on, "split": split, "seen": seen, "missed": 0}
-        return {**where, "per_image": found.pop("per_image"), "dice": found}
-
-    def condition(severity: str, mean: float, drop: dict[str, Any]) -> dict[str, Any]:
-        facts = {"corruption": "defocus", "severity": severity, "amount": f"{severity} px", "drop": drop}
-        return facts | {"per_image": " ".join([f"{mean + 3 * better:.4f}"] * 12)}
-
-    config = {"dataset": trained_on, "protocol": "paper", "split_seed": 0, "seed": 0, "epochs": epochs, "size": size}
-    conditions = [
-        condition("mild", 0.75, interval(0.05, -0.01, 0.1)),
-        condition("medium", 0.6, interval(0.2, 0.1, 0.3)),
-        condition("severe", 0.3, interval(0.5, 0.4, 0.6)),
-    ]
-    table = {"dataset": trained_on, "split": "paper-0 test", "conditions": conditions}
-    return {
-        "recipe": recipe,
-        "models": {"m": {"source_sha256": recipe, "training": {"config": config | {"recipe": recipe}}}},
-        "matrix": [
-            cell("kvasir-seg", "paper-0 test", 0.8, 0),
-            cell("cvc-clinicdb", "paper-0 test", 0.7, 0),
-            cell("cvc-clinicdb", "all images", 0.6, None),
-        ],
-        "corruptions": {"m": table | {"clean": dice(0.8), "mean_drop": interval(0.25, 0.2, 0.3)}},
-        **MADE,
-    }
-
-
-def test_the_matrix_has_test_parts_and_all_images_and_the_drops_three_severities(shown: Shown) -> None:
-    test_parts, whole, drops = shown({"robustness-paper": spoilt("paper")})
-    trained = "kvasir-seg (paper-0, seed 0, 40 epochs)"
-    assert test_parts.head == ("trained on", "kvasir-seg", "cvc-clinicdb")
-    assert test_parts.rows == ((trained, "**0.800 (0.700 to 0.900), n 12**", "0.700 (0.600 to 0.800), n 12"),)
-    assert test_parts.note.endswith("0 in 2 cells.")
-    assert whole.rows == ((trained, "", "0.600 (0.500 to 0.700), n 12"),)
-    assert whole.note.endswith("0 in 0 cells, not known of 1.")
-    assert drops.rows == (
-        ("clean: Dice", "", "0.800 (0.700 to 0.900), n 12"),
-        ("defocus", "mild px; medium px; severe px", "+0.050 / **+0.200** / **+0.500**"),
-        ("mean corruption drop", "", "+0.250 (0.200 to 0.300)"),
-    )
-
-
-def test_recipes_of_equal_budget_are_compared_image_by_image(shown: Shown) -> None:
-    records = {"paper": spoilt("paper"), "a": spoilt("a", 0.02, size=384), "longer": spoilt("b", epochs=300)}
-    records |= {"same": spoilt("paper", better=0.5)}  # of the same weights, which are not compared with themselves
-    *_, apart = shown({f"robustness-{name}": record for name, record in records.items()})
-    trained, better = "kvasir-seg (paper-0, seed 0, 40 epochs)", ("+0.0200 (0.0200 to 0.0200)", "yes")
-    loses_less = ("-0.0400 (-0.0400 to -0.0400)", "yes")  # + 0.02 when clean, + 0.06 when spoilt
-    assert apart.rows == (
-        (trained, "cvc-clinicdb, all images", "Dice", "a (at 384 px) - paper", "12", *better),
-        (trained, "cvc-clinicdb, paper-0 test", "Dice", "a (at 384 px) - paper", "12", *better),
-        (trained, "kvasir-seg, paper-0 test", "Dice", "a (at 384 px) - paper", "12", *better),
-        (trained, "kvasir-seg, paper-0 test", "mean corruption drop", "a (at 384 px) - paper", "12", *loses_less),
-    )
-
-
-def test_ours_stands_beside_the_preset_on_other_sets_and_on_spoilt_images() -> None:
-    records = [spoilt("paper"), spoilt("b", 0.3), spoilt("ours", 0.02), spoilt("ours", 0.1, epochs=300)]
-    table, used = ours_and_preset(records, lambda model: bool(model["source_sha256"] == "ours"))
-    trained, drop = "kvasir-seg (paper-0, seed 0, 40 epochs)", "kvasir-seg, paper-0 test, spoilt: drop in Dice"
-    assert table.rows == (
-        (trained, "cvc-clinicdb, all images", "12", "0.620", "0.600", "+0.0200 (0.0200 to 0.0200)", "yes"),
-        (trained, drop, "12", "0.210", "0.250", "-0.0400 (-0.0400 to -0.0400)", "yes"),
-    )
-    assert used == [records[2], records[0]] * 2
-
-
-@pytest.mark.parametrize(("split", "column"), [("grouped-0 test", "grouped-0"), ("all images", "")])
-def test_recipes_are_compared_by_the_groups_of_the_committed_split(split: str, column: str, shown: Shown) -> None:
-    table = ROOT / "src" / "lvunet" / "data" / "splits" / "cvc-clinicdb.csv"
-    with table.open(encoding="utf-8", newline="") as file:
-        listed = sorted((row["id"], row["group"]) for row in csv.DictReader(file) if row.get(column, "test") == "test")
-    groups = [group for _, group in listed]
-    n, clusters = len(groups), len(set(groups))
-    differences = [0.3 * (group == groups[0]) + 0.1 * (place % 2) for place, group in enumerate(groups)]
-    expected = mean_interval(differences, groups)
-    assert 1 < clusters < n
-    records = {}
-    for recipe, values in (("paper", [0.5] * n), ("ours", [0.5 + each for each in differences])):
-        record = spoilt(recipe)
-        per_image = " ".join(f"{value:.4f}" for value in values)
-        cell = {"model": "m", "tested_on": "cvc-clinicdb", "split": split, "seen": 0, "per_image": per_image}
-        dice = interval(0.5, 0.4, 0.6, n, clusters)
-        records[f"robustness-{recipe}"] = record | {"matrix": [cell | {"dice": dice}]}
-    row = shown(records)[-1].rows[0]
-    assert row[4] == f"{n} in {clusters}"
-    assert row[5] == f"{expected.mean:+.4f} ({expected.low:.4f} to {expected.high:.4f})"
 
 
 def judged() -> dict[str, Any]:

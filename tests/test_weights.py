@@ -10,8 +10,6 @@ import torch
 from safetensors.torch import load_file
 from torch import Tensor
 
-from lvunet.data.selection import choose, unseen
-from lvunet.evaluate.scoring import score
 from lvunet.model import PixelsToProbability, load_checkpoint
 from lvunet.runtime.segmenter import load
 from lvunet.runtime.zoo import ZOO, bundled
@@ -196,16 +194,3 @@ def test_the_card_of_a_model_has_its_hash_its_terms_and_its_scores_and_the_index
     outlines = (ZOO / f"{name}.svg").read_text(encoding="utf-8")
     assert "<image" not in outlines, "outlines only: not a pixel of the data may be in the package"
     assert f"({name}.md)" in (ZOO / "README.md").read_text(encoding="utf-8")
-
-
-@pytest.mark.slow
-@pytest.mark.parametrize("name", MODELS)
-def test_the_scores_of_a_card_come_out_again(shared: Path, name: str) -> None:
-    segmenter = load(name, threads=1)
-    config = segmenter.card.training["config"]
-    for claimed in MODELS[name].scores:
-        folder = shared / "datasets" / claimed.dataset
-        samples, split = choose(folder, "test", claimed.dataset, config["protocol"], config["split_seed"])
-        samples, _ = unseen(segmenter.card.training, samples)
-        assert (len(samples), split) == (claimed.n, claimed.split)
-        assert score(segmenter, samples).values("dice").mean() == pytest.approx(claimed.dice, abs=SCORE_TOLERANCE)

@@ -28,6 +28,11 @@ def test_tensors_under_a_key_are_taken(tmp_path: Path, key: str) -> None:
     assert read_tensors(tmp_path / "wrapped.pth") == {"weight": torch.ones(1)}
 
 
+def test_among_several_the_one_under_its_usual_name_is_taken(tmp_path: Path) -> None:
+    torch.save({"ema": {"weight": torch.zeros(1)}, "state_dict": {"weight": torch.ones(1)}}, tmp_path / "wrapped.pth")
+    assert read_tensors(tmp_path / "wrapped.pth") == {"weight": torch.ones(1)}
+
+
 @pytest.mark.parametrize(
     "wrapped", [{"model": {"weight": torch.zeros(1)}, "ema": {"weight": torch.ones(1)}}, {"model": {}}]
 )

@@ -90,23 +90,10 @@ class TrainedRun:
         return config
 
     @property
-    def recipe(self) -> str:
-        """The name of its recipe, and the keys in which it differs from that, such as `paper-loss=batch-size=384`.
-
-        A key that it lacks had its default; one that is gone since does not count. `weights` is there for scratch.
-        """
-        name = str(self.config.get("recipe", "paper"))
-        used, meant = {**DEFAULTS, **self.config}, {**DEFAULTS, **RECIPES.get(name, {})}
-        changed = [key for key in DEFAULTS.keys() - UNCOUNTED if used[key] != meant[key]]
-        if meant["weights"] and not used["weights"]:
-            changed.append("weights")
-        return "-".join((name, *(key if key in OF_FILES else f"{key}={used[key]}" for key in sorted(changed))))
-
-    @property
     def label(self) -> str:
         """What tells it from other runs on the same split: recipe, the sets if several, seed and epochs."""
         union = f"-{self.config['dataset']}" if len(self.datasets) > 1 else ""
-        return f"{self.recipe}{union}-s{self.config['seed']}-e{self.epochs}"
+        return f"{recipe_name(self.config)}{union}-s{self.config['seed']}-e{self.epochs}"
 
     @property
     def datasets(self) -> tuple[str | None, ...]:
@@ -149,7 +136,7 @@ class TrainedRun:
     def facts(self) -> dict[str, Any]:
         """Return what a record says of the training, as plain values."""
         return {
-            "recipe": self.recipe,
+            "recipe": recipe_name(self.config),
             "seed": self.config["seed"],
             "epochs": self.epochs,
             "images_seen": self.epochs * len(self.manifest["split"]["train"]),
@@ -158,6 +145,19 @@ class TrainedRun:
             "training": {key: value for key, value in self.card.training.items() if key != "seen"},
             "source_sha256": self.card.source_sha256,
         }
+
+
+def recipe_name(config: Mapping[str, Any]) -> str:
+    """Return the name of a recipe, and the keys in which a training changed it, such as `paper-loss=batch-size=384`.
+
+    A key that it lacks had its default; one that is gone since does not count. `weights` is there for scratch.
+    """
+    name = str(config.get("recipe", "paper"))
+    used, meant = {**DEFAULTS, **config}, {**DEFAULTS, **RECIPES.get(name, {})}
+    changed = [key for key in DEFAULTS.keys() - UNCOUNTED if used[key] != meant[key]]
+    if meant["weights"] and not used["weights"]:
+        changed.append("weights")
+    return "-".join((name, *(key if key in OF_FILES else f"{key}={used[key]}" for key in sorted(changed))))
 
 
 def find_runs(folder: Path) -> list[Path]:

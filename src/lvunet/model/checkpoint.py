@@ -1,7 +1,8 @@
 """Checkpoints: one safetensors file with the tensors and the card; no pickle is ever written, none is ever run."""
 
 import hashlib
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 from typing import TypeVar
@@ -73,8 +74,9 @@ def load_checkpoint(path: str | Path) -> tuple[LVUNet, Card]:
 
 
 def load_card(path: str | Path) -> Card:
-    """Read only what a checkpoint says of itself."""
-    return _read(Path(path))[1]
+    """Return what a checkpoint says of itself; its tensors are not read."""
+    with _opened(Path(path)) as (_, card):
+        return card
 
 
 def load_network(path: str | Path, constructor: Callable[[str], Callable[[int, int], Network]]) -> tuple[Network, Card]:
@@ -82,7 +84,8 @@ def load_network(path: str | Path, constructor: Callable[[str], Callable[[int, i
 
     `constructor` returns, for the name of a network, what makes it from classes and channels.
     """
-    tensors, card = _read(Path(path))
+    with _opened(Path(path)) as (file, card):
+        tensors = {name: file.get_tensor(name) for name in file.keys()}  # type: ignore[no-untyped-call] # noqa: SIM118
     model = constructor(card.network)(card.classes, card.in_channels)
     _load_state(model, tensors, str(path))
     if state_sha256(model) != card.source_sha256:
@@ -90,20 +93,20 @@ def load_network(path: str | Path, constructor: Callable[[str], Callable[[int, i
     return model.eval(), card
 
 
-def _read(path: Path) -> tuple[dict[str, Tensor], Card]:
+@contextmanager
+def _opened(path: Path) -> Iterator[tuple[safe_open, Card]]:
     try:
         with safe_open(path, framework="pt") as file:
             header = (file.metadata() or {}).get(HEADER)
-            tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 - not a dict
+            if header is None:
+                raise CheckpointError(f"{path} holds tensors, but no LV-UNet card: another program made it.")
+            yield file, Card.from_json(header)
     except FileNotFoundError as error:
         raise CheckpointError(f"no checkpoint at {path}: give the best.safetensors of a run.") from error
     except (SafetensorError, OSError) as error:
         raise CheckpointError(
             f"{path} is not a readable safetensors file ({error}): give the best.safetensors of a run."
         ) from error
-    if header is None:
-        raise CheckpointError(f"{path} holds tensors, but no LV-UNet card: another program made it.")
-    return tensors, Card.from_json(header)
 
 
 def import_original(source: str | Path | Mapping[str, Tensor]) -> LVUNet:

@@ -12,7 +12,7 @@ from lvunet.errors import CheckpointError
 
 
 def read_tensors(path: Path) -> dict[str, Tensor]:
-    """Return the state dict in a .safetensors or .pth file, alone or under a key, whatever its name.
+    """Return the state dict in a .safetensors or .pth file: alone, under `state_dict`, or the only one under any key.
 
     A pickle that wants more than tensors is refused.
     """
@@ -31,7 +31,8 @@ def read_tensors(path: Path) -> dict[str, Tensor]:
         what = f"{type(error).__name__}: {error}"
         raise CheckpointError(f"{path} is not a readable checkpoint, .pth or .safetensors ({what}).") from error
     named = loaded if isinstance(loaded, dict) else {}
-    states = [each for each in (named, *named.values()) if _is_state(each)]
+    usual = named.get("state_dict")
+    states = [each for each in ((usual,) if _is_state(usual) else (named, *named.values())) if _is_state(each)]
     if len(states) != 1:
         keys = f"; it has {', '.join(map(repr, list(named)[:5]))}" if named else ""
         raise CheckpointError(f"{path} is not one state dict of tensors, alone or under a key{keys}.")
