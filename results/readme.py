@@ -67,9 +67,10 @@ def accuracy_of_peers() -> str:
     rest = ", ".join(name for name, each in apart.items() if not each.differs)
     return (
         f"**Peers by accuracy**: `{recipe['recipe']}` for all, {recipe['epochs']} epochs at {recipe['size']} px of "
-        f"{record['dataset']} (which LV-UNet pads to 256), "
+        f"{record['dataset']} (which LV-UNet, which alone has deep training, pads to 256), "
         f"Dice on the test part (n {record['n']}): LV-UNet {own['dice']['mean']:.3f}. Better, in "
-        f"brackets the multiply-adds as times LV-UNet's: {', '.join(better) or 'none'}. Worse: {worse or 'none'}; the "
+        f"brackets the multiply-adds, both at 256 px, as times LV-UNet's: {', '.join(better) or 'none'}. "
+        f"Worse: {worse or 'none'}; the "
         "ResNets and MONAI's networks began at random, as no weights that fit could be had. Not told apart: "
         f"{rest or 'none'}. [Intervals and costs](docs/results.md#peers)."
     )
