@@ -77,7 +77,7 @@ def recipe_search(results: Path) -> Section:
         "scored at the best of the epochs that may be chosen, on the same images: those whose slope is 1, which the "
         "base has two of in twelve, a tail from 0.6 or 0.3 five or more, and plain training twelve, so that a small "
         "gain of these may be that of the choice. Nothing is corrected for the number of comparisons. *The original's "
-        "normalisation* is its double one, not its BGR."
+        "normalisation* is its double one, and where it says so its BGR, too."
     )
     rows = [row | {"machine": record["machine"]} for record in records for row in record["experiments"]]
     return Section("Recipe search", text, "recipe-*.json", [_experiments(record) for record in records], rows)

@@ -7,17 +7,19 @@ with its interval. What is in that file is not run again. DATASETS is the folder
 
 import json
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 from unittest.mock import patch
 
 import torch
+from torch import nn
 from torch.optim.swa_utils import update_bn
 
 from lvunet.benchmark.peers import constructor
-from lvunet.card import IMAGENET_STD
+from lvunet.card import IMAGENET_MEAN, IMAGENET_STD
 from lvunet.data.dataset import EpochBatches, SegmentationData
 from lvunet.data.registry import Sample
 from lvunet.data.selection import task
@@ -28,7 +30,8 @@ from lvunet.evaluate.scoring import score
 from lvunet.learn import start
 from lvunet.learn import train as training
 from lvunet.learn.config import BEST, LOG, TrainConfig
-from lvunet.model import load_checkpoint, save_checkpoint
+from lvunet.model import Constructor, load_checkpoint, save_checkpoint
+from lvunet.model.backbone import Weights
 from lvunet.model.lvunet import pixel_statistic
 from lvunet.runtime.segmenter import load
 
@@ -52,19 +55,18 @@ EXPERIMENTS: dict[str, dict[str, Any]] = {
     "AdamW 0.05, warm-up": {"optimizer": "adamw", "weight_decay": 0.05, "warmup": 0.05},
     "plain training, slope 0": {"deep": "none"},
     "slope 1 throughout": {"deep": "done"},
-    "linear slope": {"deep": "linear"},
     "from scratch": {"weights": None},
     "the original's normalisation": {"recipe": "original normalisation"},
+    "the original's normalisation, BGR": {"recipe": "original normalisation, BGR"},
     "batch norms re-estimated": {"recipe": "re-estimated"},
-    "batch 16": {"batch_size": 16},
-    "rate 2e-3": {"learning_rate": 2e-3},
     "256 px": {"size": 256},
     "320 px": {"size": 320},
     "352 px": {"size": 352},
     "three polyp sets": {"dataset": "kvasir-seg+cvc-clinicdb+cvc-colondb", "epochs": 6},  # as many images
+    "three polyp sets, then 6 epochs": {"init": "three polyp sets", "epochs": 6},  # joint pretraining
+    "base, then 6 epochs": {"init": BASELINE, "epochs": 6},  # what to hold that against
     "taught": {"teacher": "teacher-{}.safetensors"},  # of OUT, by the set: an LV-UNet that was trained for longer
     "taught by U-Net++": {"teacher": "unetplusplus-mobilenetv3-large-{}.safetensors"},  # as of peers.toml
-    "ours": {"recipe": "ours"},
 }
 
 
@@ -93,19 +95,19 @@ def known(file: Path) -> dict[str, Any]:
 
 def run_one(dataset: str, data: Path, weights: Path, out: Path, name: str) -> dict[str, Any]:
     """Train and score one experiment."""
-    folder = out / f"{dataset}-{name.replace(' ', '-').replace(',', '')}"
+    folder = run_of(out, dataset, name)
     chosen = {"data": data, "dataset": dataset, "weights": str(weights), "out": folder, **BASE, **EXPERIMENTS[name]}
     if "teacher" in chosen:
         chosen["teacher"] = out / chosen["teacher"].format(dataset)
-    named = chosen.get("recipe", "paper") in ("paper", "ours")
-    config = TrainConfig.read(None, chosen) if named else TrainConfig.model_validate(chosen)
+    if "init" in chosen:
+        chosen["init"] = str(run_of(out, dataset, chosen["init"]) / BEST)
+    config = TrainConfig.model_validate(chosen) if "recipe" in chosen else TrainConfig.read(None, chosen)
     samples, split = task(data, dataset, config.protocol, config.split_seed)
     if config.recipe == "re-estimated":
-        reestimate(out / f"{dataset}-{BASELINE}", folder, split.select(samples, "train"))
+        reestimate(run_of(out, dataset, BASELINE), folder, split.select(samples, "train"))
     else:
-        twice = config.recipe == "original normalisation"  # but for its BGR
-        with patch.object(start, "IMAGENET_STD", tuple(std * (255 if twice else 1) for std in IMAGENET_STD)):
-            training.train(config, progress_bar=False, constructor=constructor)
+        with as_normalised_by(config.recipe):
+            training.train(config, progress_bar=False, constructor=bgr if "BGR" in config.recipe else constructor)
     scores = score(load(folder / BEST), split.select(samples, "val"))
     log = folder / LOG
     rows = log.read_text(encoding="utf-8").splitlines()[1:] if log.exists() else []
@@ -120,6 +122,39 @@ def run_one(dataset: str, data: Path, weights: Path, out: Path, name: str) -> di
         "groups": {image.id: image.group for image in scores.images if image.group},
     }
     return row | {"dice": asdict(mean_over(row["dice_by_image"], row))}
+
+
+def run_of(out: Path, dataset: str, name: str) -> Path:
+    """Return the folder of an experiment."""
+    return out / f"{dataset}-{name.replace(' ', '-').replace(',', '')}"
+
+
+@contextmanager
+def as_normalised_by(recipe: str) -> Iterator[None]:
+    """Let trainings begin with the normalisation of the original authors' code, if a recipe is of that name.
+
+    They divide by 255 twice, and give OpenCV's blue, green and red the mean and deviation of red, green and blue.
+    """
+    if "original normalisation" not in recipe:
+        yield
+        return
+    order = -1 if "BGR" in recipe else 1
+    std = tuple(255 * each for each in IMAGENET_STD[::order])
+    with patch.multiple(start, IMAGENET_MEAN=IMAGENET_MEAN[::order], IMAGENET_STD=std):
+        yield
+
+
+def bgr(name: str) -> Constructor:
+    """Return what makes a network whose backbone takes for red what is blue."""
+    make = constructor(name)
+
+    def made(classes: int = 1, in_channels: int = 3, weights: Weights = None) -> nn.Module:
+        network = make(classes, in_channels, weights)
+        first = next(network.parameters())  # (16, 3, 3, 3)
+        first.data = first.data.flip(1)
+        return network
+
+    return made
 
 
 def mean_over(values: Mapping[str, float], row: Mapping[str, Any]) -> Interval:
