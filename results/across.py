@@ -110,9 +110,9 @@ class Line:
         return str(self.record["models"][self.model]["source_sha256"])
 
     @property
-    def mean(self) -> str:
+    def mean(self) -> float:
         """The mean over its images."""
-        return f"{sum(self.values.values()) / len(self.values):.3f}"
+        return sum(self.values.values()) / len(self.values)
 
     def minus(self, other: Self) -> Interval:
         """Return the mean difference on the images that both have, which are drawn by group where there are groups."""
@@ -126,7 +126,7 @@ def recipes_apart(lines: Iterable[Line]) -> Table:
     order = sorted(lines, key=lambda line: (line.key, line.config.get("recipe", "paper") != "paper", line.recipe))
     rows = []
     for (trained, tested_on, split, what), same in groupby(order, lambda line: line.key):
-        first, *others = _trained_once(same)
+        first, *others = trained_once(same)
         for other in others:
             apart, names = other.minus(first), f"{other.recipe} - {first.recipe}"
             rows.append((trained, f"{tested_on}, {split}", what, names, counted(apart), *difference(apart)))
@@ -145,20 +145,20 @@ def ours_and_preset(lines: Iterable[Line], is_ours: Callable[[Record], bool]) ->
     That is on all images of sets that they have not seen, and on spoilt images of their own, against the preset at
     their size and its own, of as many epochs and more. `is_ours` is asked of the model of a record.
     """
-    away = _trained_once(line for line in lines if (line.split == ALL) == (line.what == DICE) and line.what != DROP)
-    presets = [line for line in away if recipe_name(line.config).split("-size=")[0] == "paper"]
+    away = trained_once(line for line in lines if (line.split == ALL) == (line.what == DICE) and line.what != DROP)
+    presets = [line for line in away if by_preset(line)]
     presets.sort(key=lambda line: (line.config["size"], line.config["epochs"]))
     rows, shown = [], list[Record]()
     made_by_us = (line for line in away if is_ours(line.record["models"][line.model]))
     for ours in sorted(made_by_us, key=lambda line: line.key):
-        for preset in (each for each in presets if _alike(ours, each)):
+        for preset in (each for each in presets if alike(ours, each)):
             apart = ours.minus(preset)
             tested = (
                 f"{ours.config['dataset']}, {_split(ours.config)}, seed {ours.config['seed']}",
                 *(ratio(ours.config[key], preset.config[key]) for key in ("size", "epochs")),
                 f"{ours.tested_on}, {ours.split if ours.split == ALL else ours.what.removeprefix('Dice on ')}",
             )
-            rows.append((*tested, counted(apart), ours.mean, preset.mean, *difference(apart)))
+            rows.append((*tested, counted(apart), f"{ours.mean:.3f}", f"{preset.mean:.3f}", *difference(apart)))
             shown += ours.record, preset.record
     head = ("trained on", "px", "epochs", "tested on", "n", "ours", "preset", "difference (95 % interval)", "differs")
     note = (
@@ -169,7 +169,12 @@ def ours_and_preset(lines: Iterable[Line], is_ours: Callable[[Record], bool]) ->
     return Table("", head, tuple(rows), note), shown
 
 
-def _alike(ours: Line, preset: Line) -> bool:
+def by_preset(line: Line) -> bool:
+    """Whether its model was trained by the paper's preset, at any size and for any number of epochs."""
+    return recipe_name(line.config).split("-size=")[0] == "paper"
+
+
+def alike(ours: Line, preset: Line) -> bool:
     """Whether both were trained on the same images, with the same seed, and tested on the same."""
     same = ("dataset", "protocol", "split_seed", "seed")
     trained = all(ours.config[key] == preset.config[key] for key in same)
@@ -178,7 +183,7 @@ def _alike(ours: Line, preset: Line) -> bool:
     return trained and tested and size and preset.config["epochs"] >= ours.config["epochs"]
 
 
-def _trained_once(lines: Iterable[Line]) -> list[Line]:
+def trained_once(lines: Iterable[Line]) -> list[Line]:
     """Return the lines without those of a model that is in another record, too."""
     return [*{(line.weights, *line.key): line for line in reversed([*lines])}.values()][::-1]
 
@@ -207,6 +212,7 @@ def _lines(record: Record, scored: Mapping[tuple[str, str, str], Record]) -> Ite
         where = name, model["dataset"], model["split"]
         clean, each = _values(model["clean"]), np.mean([_values(row) for row in model["conditions"]], axis=0)
         spoilt = _kept(record, where, scored, each)
+        yield Line(record, *where, DICE, _kept(record, where, scored, clean))
         yield Line(record, *where, DROP, _kept(record, where, scored, clean - each))
         yield Line(record, *where, SPOILT, spoilt)
         for kind, ids in _kinds(scored.get((record["models"][name]["source_sha256"], *where[1:]))).items():

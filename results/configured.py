@@ -1,11 +1,12 @@
 """What the recipes of `configs/` give: against the preset, beside the paper, on other sets, and in their own heads."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from itertools import chain, groupby
 from operator import itemgetter
 from pathlib import Path
 
-from results.across import lines_of, ours_and_preset, ratio
+from results.across import Line, lines_of, ours_and_preset, ratio
+from results.away_plot import ALT_AWAY, AWAY
 from results.section import counted, difference, found, interval_of, leaks, origin, score
 
 from lvunet.benchmark.accuracy import DEFAULTS
@@ -131,12 +132,17 @@ def beside_paper(records: Sequence[Record]) -> str:
     return f"{title}\n\n{Table('', head, tuple(rows), note).markdown()}\n{origin(*shown)}"
 
 
+def away(results: Path) -> tuple[list[Line], Callable[[Record], bool]]:
+    """Return what is known of networks on other sets and on spoilt images, and what tells which are of `configs/`."""
+    made = configurations().values()
+    lines = lines_of(found(results, "robustness-*.json"), read_records(results).values())
+    return lines, lambda model: any(follows(model, config) for config in made)
+
+
 def elsewhere(results: Path) -> str:
     """Return what is left of both on sets of other hospitals, and what spoilt images cost them."""
-    records, made = found(results, "robustness-*.json"), configurations().values()
-    lines = lines_of(records, read_records(results).values())
-    table, shown = ours_and_preset(lines, lambda model: any(follows(model, config) for config in made))
-    title = "**The same networks on other sets and on spoilt images**"
+    table, shown = ours_and_preset(*away(results))
+    title = f"**The same networks on other sets and on spoilt images**\n\n![{ALT_AWAY}](docs/images/{AWAY})"
     return f"{title}\n\n{table.markdown()}\n{origin(*shown)}"
 
 

@@ -6,7 +6,8 @@ from operator import itemgetter
 from pathlib import Path
 from typing import Any
 
-from results.configured import against_preset, beside_paper, configurations, elsewhere, headed
+from results.away_plot import AWAY, home_and_away, picture_away
+from results.configured import against_preset, away, beside_paper, configurations, elsewhere, headed
 from results.page import page, sections
 from results.runtimes_plot import PICTURE, picture
 from results.section import Section, found, interval_of, leaks, origin
@@ -150,4 +151,5 @@ if __name__ == "__main__":
     accuracies = read_records(HERE).values()
     for file, config in configurations().items():
         file.write_text(headed(file.read_text(encoding="utf-8"), config, accuracies), encoding="utf-8")
+    (PAGE.parent / "images" / AWAY).write_text(picture_away(home_and_away(*away(HERE))), encoding="utf-8")
     (PAGE.parent / "images" / PICTURE).write_text(picture(HERE), encoding="utf-8")

@@ -2,8 +2,10 @@
 
 from itertools import cycle, islice
 from typing import Any
+from xml.etree import ElementTree
 
 import pytest
+from results import away_plot
 from results.across import ALL, drops, lines_of, matrix, members, ours_and_preset, recipes_apart
 
 from lvunet.evaluate.intervals import mean_interval
@@ -124,6 +126,19 @@ def test_what_accuracy_leaves_out_is_left_out_and_lesions_and_normals_are_told_a
         ("kvasir-seg, spoilt images, lesions", "149"),
         ("kvasir-seg, spoilt images, normals", "50"),
     ]
+
+
+def test_the_picture_has_home_first_and_the_preset_of_equal_epochs_alone() -> None:
+    records = [spoilt("paper", 0.3, "long", epochs=300), spoilt("paper", 0.3, "large", size=384), spoilt("paper")]
+    records.append(spoilt("ours", 0.02, size=384))
+    rows = away_plot.home_and_away(lines_of(records, ()), lambda model: bool(model["source_sha256"] == "ours"))
+    assert [(row.trained, row.test, round(row.ours, 3), round(row.preset, 3)) for row in rows] == [
+        ("Kvasir-SEG", "its test part", 0.82, 0.8),
+        ("Kvasir-SEG", "spoilt", 0.61, 0.55),
+        ("Kvasir-SEG", "all of CVC-ClinicDB", 0.62, 0.6),
+    ]
+    drawn = ElementTree.fromstring(away_plot.picture_away(rows))
+    assert "Kvasir-SEG, spoilt: 0.610, preset 0.550" in drawn.attrib["aria-label"]
 
 
 @pytest.mark.parametrize("split", ["grouped-0 test", ALL])
