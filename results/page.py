@@ -101,6 +101,10 @@ def _experiments(record: Record) -> Table:
             note += f" *{each['experiment']}* is the base with another seed: it shows the noise between seeds."
         elif "seed" in each["change"]:
             note += f" *{each['experiment']}* is held against the base of another seed: that noise is in it, too."
+    unkept = [each["experiment"] for each in experiments if "dice_by_image" not in each]
+    note += (
+        f" Dice by image was not kept, so that it cannot be computed again, of: {'; '.join(unkept)}." if unkept else ""
+    )
     n = counted(interval_of(experiments[0]["dice"]))
     title = f"{record['dataset']}, validation part, n {n}; base: {_words(record['base'])}"
     return Table(title, head, tuple(rows), note)

@@ -84,6 +84,8 @@ def test_an_experiment_stands_with_its_change_its_difference_and_whether_that_ex
         experiment("taught", {"teacher": "/a/b/run/best.safetensors"}, interval(-0.0037, -0.0059, -0.0018)),
         experiment("taught, seed 1", {"teacher": "a", "seed": "1"}, interval(0.01, 0.002, 0.02)),
     ]
+    for each in (*experiments[:2], experiments[3]):
+        each["dice_by_image"] = {"a": 0.8}
     base = {"epochs": 12, "size": 192}
     record = {"dataset": "busi", "part": "val", "base": base, "experiments": experiments, "machine": MADE["machine"]}
     (table,) = shown({"recipe-busi": record})
@@ -98,7 +100,8 @@ def test_an_experiment_stands_with_its_change_its_difference_and_whether_that_ex
     assert table.note.startswith(
         "Of 1 changes that do nothing 0.05 would be expected to differ. *base, seed 1* is the base"
     )
-    assert table.note.endswith("*taught, seed 1* is held against the base of another seed: that noise is in it, too.")
+    noise = "*taught, seed 1* is held against the base of another seed: that noise is in it, too."
+    assert table.note.endswith(f"{noise} Dice by image was not kept, so that it cannot be computed again, of: taught.")
 
 
 def test_a_section_says_where_it_comes_from(tmp_path: Path) -> None:
