@@ -122,8 +122,8 @@ class Line:
 
 
 def recipes_apart(lines: Iterable[Line]) -> Table:
-    """Return the paired differences of recipes to "paper", or where that lacks to the first by name."""
-    order = sorted(lines, key=lambda line: (line.key, line.config.get("recipe", "paper") != "paper", line.recipe))
+    """Return the paired differences of recipes to "paper" at its own size, or where that lacks to the first by name."""
+    order = sorted(lines, key=lambda line: (line.key, not by_preset(line), line.config["size"], line.recipe))
     rows = []
     for (trained, tested_on, split, what), same in groupby(order, lambda line: line.key):
         first, *others = trained_once(same)
