@@ -209,7 +209,7 @@ def test_a_peer_is_trained_saved_and_read_like_lvunet_and_teaches_it(tmp_path: P
     network, card = load_network(run.best, constructor)
     assert card.training["config"]["network"] == name
     assert network(image(64, 64)).shape == (1, 1, 64, 64)
-    with pytest.raises(CheckpointError, match="does not fit LVUNet"):
+    with pytest.raises(CheckpointError, match="is of a peer, monai-unet: it can teach"):
         load_checkpoint(run.best)
     changes = {"out": tmp_path / "student", "network": LVUNET, "teacher": (run.best,), "split_seed": 1, "deep": "done"}
     student = config.model_copy(update=changes)

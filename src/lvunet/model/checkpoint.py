@@ -12,7 +12,7 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save
 from torch import Tensor, nn
 
-from lvunet.card import Card
+from lvunet.card import LVUNET, Card
 from lvunet.errors import CheckpointError, OutputError
 from lvunet.model.lvunet import LVUNet
 from lvunet.model.tensors import read_tensors
@@ -70,7 +70,13 @@ def save_checkpoint(path: str | Path, model: nn.Module, card: Card) -> None:
 
 def load_checkpoint(path: str | Path) -> tuple[LVUNet, Card]:
     """Read a checkpoint that `save_checkpoint` wrote; the network comes back in evaluation mode, on the CPU."""
-    return load_network(path, lambda name: LVUNet)
+
+    def lvunet(name: str) -> type[LVUNet]:
+        if name != LVUNET:
+            raise CheckpointError(f"{path} is of a peer, {name}: it can teach, but only LV-UNet is folded and used.")
+        return LVUNet
+
+    return load_network(path, lvunet)
 
 
 def load_card(path: str | Path) -> Card:
