@@ -10,7 +10,7 @@ from typing import Any, Self
 
 import numpy as np
 from numpy.typing import NDArray
-from results.section import Section, counted, difference, found, interval_of, score
+from results.section import Section, by_preset, counted, difference, found, interval_of, score
 
 from lvunet.benchmark.accuracy import recipe_name
 from lvunet.benchmark.standings import Record, read_records
@@ -101,8 +101,8 @@ class Line:
 
     @property
     def recipe(self) -> str:
-        """The name of its recipe among records of robustness."""
-        return f"{self.record['recipe']}{_size(self.config)}"
+        """The name of its recipe, and of its record of robustness."""
+        return f"{recipe_name(self.config)} ({self.record['recipe']})"
 
     @property
     def weights(self) -> str:
@@ -123,7 +123,7 @@ class Line:
 
 def recipes_apart(lines: Iterable[Line]) -> Table:
     """Return the paired differences of recipes to "paper" at its own size, or where that lacks to the first by name."""
-    order = sorted(lines, key=lambda line: (line.key, not by_preset(line), line.config["size"], line.recipe))
+    order = sorted(lines, key=lambda line: (line.key, not by_preset(line.config), line.config["size"], line.recipe))
     rows = []
     for (trained, tested_on, split, what), same in groupby(order, lambda line: line.key):
         first, *others = trained_once(same)
@@ -146,7 +146,7 @@ def ours_and_preset(lines: Iterable[Line], is_ours: Callable[[Record], bool]) ->
     their size and its own, of as many epochs and more. `is_ours` is asked of the model of a record.
     """
     away = trained_once(line for line in lines if (line.split == ALL) == (line.what == DICE) and line.what != DROP)
-    presets = [line for line in away if by_preset(line)]
+    presets = [line for line in away if by_preset(line.config)]
     presets.sort(key=lambda line: (line.config["size"], line.config["epochs"]))
     rows, shown = [], list[Record]()
     made_by_us = (line for line in away if is_ours(line.record["models"][line.model]))
@@ -169,11 +169,6 @@ def ours_and_preset(lines: Iterable[Line], is_ours: Callable[[Record], bool]) ->
     return Table("", head, tuple(rows), note), shown
 
 
-def by_preset(line: Line) -> bool:
-    """Whether its model was trained by the paper's preset, at any size and for any number of epochs."""
-    return recipe_name(line.config).split("-size=")[0] == "paper"
-
-
 def alike(ours: Line, preset: Line) -> bool:
     """Whether both were trained on the same images, with the same seed, and tested on the same."""
     same = ("dataset", "protocol", "split_seed", "seed")
@@ -185,7 +180,10 @@ def alike(ours: Line, preset: Line) -> bool:
 
 def trained_once(lines: Iterable[Line]) -> list[Line]:
     """Return the lines without those of a model that is in another record, too."""
-    return [*{(line.weights, *line.key): line for line in reversed([*lines])}.values()][::-1]
+    once: dict[tuple[str, ...], Line] = {}
+    for line in lines:
+        once.setdefault((line.weights, *line.key), line)
+    return [*once.values()]
 
 
 def ratio(ours: int, preset: int) -> str:
@@ -267,9 +265,9 @@ def _config(record: Record, model: str) -> dict[str, Any]:
 
 
 def _trained(record: Record, model: str) -> str:
-    """Return what a model was trained on, how long and at which size."""
+    """Return what a model was trained on, how long and by which recipe."""
     config = _config(record, model)
-    return f"{_budget(config)}{_size(config)}"
+    return f"{_budget(config)}: {recipe_name(config)}"
 
 
 def _budget(config: Record) -> str:
@@ -279,7 +277,3 @@ def _budget(config: Record) -> str:
 
 def _split(config: Record) -> str:
     return f"{config['protocol']}-{config['split_seed']}"
-
-
-def _size(config: Record) -> str:
-    return f" (at {config['size']} px)" if config["size"] != Card().size else ""

@@ -1,6 +1,6 @@
 """At home, on spoilt images and on other sets: the networks of `configs/` beside the preset of equal epochs, a picture.
 
-A row is a test, a ring the preset at 256 px, a dot ours; from the records of robustness alone.
+A row is a test, a ring the preset at our size if it was trained at that, else at 256 px, a dot ours.
 """
 
 from collections.abc import Callable, Iterable, Sequence
@@ -8,11 +8,11 @@ from dataclasses import dataclass
 from itertools import groupby
 from typing import TYPE_CHECKING
 
-from results.across import ALL, DICE, SPOILT, Line, alike, by_preset, trained_once
+from results.across import ALL, DICE, SPOILT, Line, alike, ratio, trained_once
+from results.section import by_preset
 
 from lvunet.benchmark.plot import standalone
 from lvunet.benchmark.standings import Record
-from lvunet.card import Card
 from lvunet.data.registry import DATASETS
 from lvunet.evaluate.chart import BLUE, INK, MUTED, ORANGE, draw
 from lvunet.evaluate.intervals import Interval
@@ -38,13 +38,15 @@ class Row:
 def home_and_away(lines: Iterable[Line], is_ours: Callable[[Record], bool]) -> list[Row]:
     """Return the tests of each of our networks: its own test part, that spoilt, then the sets that it has not seen."""
     known = [line for line in trained_once(lines) if _is_shown(line)]
-    presets = [line for line in known if by_preset(line) and line.config["size"] == Card().size]
+    presets = [line for line in known if by_preset(line.config)]
     rows = []
     for ours in sorted((line for line in known if is_ours(line.record["models"][line.model])), key=_order):
-        for preset in (each for each in presets if alike(ours, each) and _epochs(each) == _epochs(ours)):
+        beside = [each for each in presets if alike(ours, each) and each.config["epochs"] == ours.config["epochs"]]
+        if beside:
+            preset = max(beside, key=lambda line: int(line.config["size"]))
             test = f"all of {_title(ours.tested_on)}" if ours.split == ALL else "spoilt" * (ours.what == SPOILT)
-            trained, apart = _title(ours.config["dataset"]), ours.minus(preset)
-            rows.append(Row(trained, test or "its test part", ours.mean, preset.mean, apart))
+            means = ours.mean, preset.mean
+            rows.append(Row(_trained(ours, preset), test or "its test part", *means, ours.minus(preset)))
     return rows
 
 
@@ -67,12 +69,13 @@ def picture_away(rows: Sequence[Row]) -> str:
         axes.invert_yaxis()
         axes.grid(visible=True, axis="x")
         axes.grid(visible=False, axis="y")
-        axes.set_xlabel("mean Dice; ring: the preset, dot: ours, of equal epochs; grey: not told apart")
+        axes.set_xlabel("mean Dice; ring: preset, dot: ours, of equal epochs\npx: ours / preset; grey: not told apart")
 
-    return standalone(draw(paint, f"{ALT_AWAY}: {_in_words(rows)}", width=6.6, height=0.19 * len(rows) + 1.6))
+    return standalone(draw(paint, f"{ALT_AWAY}: {in_words(rows)}", width=6.6, height=0.19 * len(rows) + 1.6))
 
 
-def _in_words(rows: Sequence[Row]) -> str:
+def in_words(rows: Sequence[Row]) -> str:
+    """Return what is read out in place of the picture."""
     return "; ".join(f"{row.trained}, {row.test}: {row.ours:.3f}, preset {row.preset:.3f}" for row in rows)
 
 
@@ -82,12 +85,17 @@ def _is_shown(line: Line) -> bool:
     return (line.what == DICE and (at_home or line.split == ALL)) or line.what == SPOILT
 
 
-def _order(line: Line) -> tuple[int, bool, bool, str]:
-    return [*DATASETS].index(line.config["dataset"]), line.split == ALL, line.what == SPOILT, line.tested_on
+def _order(line: Line) -> tuple[int, int, bool, bool, str]:
+    config = line.config
+    tested = line.split == ALL, line.what == SPOILT, line.tested_on
+    return [*DATASETS].index(config["dataset"]), config["seed"], *tested
 
 
-def _epochs(line: Line) -> int:
-    return int(line.config["epochs"])
+def _trained(ours: Line, preset: Line) -> str:
+    """Return what both were trained on, and at which size: ``Kvasir-SEG, 384 px``."""
+    config = ours.config
+    split = f", {config['protocol']}-{config['split_seed']}" * (config["protocol"] != "paper")
+    return f"{_title(config['dataset'])}{split}, {ratio(config['size'], preset.config['size'])} px"
 
 
 def _title(dataset: str) -> str:

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from results.across import Line, lines_of, ours_and_preset, ratio
 from results.away_plot import ALT_AWAY, AWAY
-from results.section import counted, difference, found, interval_of, leaks, origin, score
+from results.section import by_preset, counted, difference, found, interval_of, leaks, origin, score
 
 from lvunet.benchmark.accuracy import DEFAULTS
 from lvunet.benchmark.standings import Pair, Record, budget_and_seed, dice_difference, kinds, read_records
@@ -21,15 +21,15 @@ HERE = Path(__file__).parent
 CONFIGS = HERE.parent / "configs"
 OF_A_RUN = {"data", "out", "weights", "epochs", "seed", "protocol", "split_seed"}  # the rest is what it was taught by
 GAVE = "# Gave: "
-TOLD = f"""\
-- Multiply-adds of an image, in use: {{costs}}; in training the ratio is the same, so that equal epochs are not equal
+TOLD = """\
+- Multiply-adds of an image, in use: {costs}; in training the ratio is the same, so that equal epochs are not equal
   computing. Minutes are ours / preset's of a run, on machines that were busy in other ways.
 - `ours` was fixed before any search, but for the rims of shifted images; what `configs/` adds to it was chosen on
   validation parts. The test parts of earlier recipes had been looked at. Where there are several seeds the first was
   scored before the others were trained, to see whether it holds; none was left out.
 - Runs are seeds and, of grouped splits, splits, with the difference of each, bold if it differs. An image or group
   under several is drawn as one. Intervals tell of the choice of images, not of seeds.
-- {VERDICTS}
+- {verdicts}
 - Leaked: test images whose like is in the training or validation part; copies are left out. A random split of
   Kvasir-SEG or ISIC 2016 leaks next to nothing and is as good as a grouped one.
 - BUSI's lesions and normals are of networks that were trained on both.
@@ -62,7 +62,7 @@ def against_preset(records: Sequence[Record]) -> str:
             )
             for kind, part in kinds(runs):
                 first = (f"- {kind}", *[""] * (len(run) - 1)) if kind else run
-                means = (mean(side, kind) for side in zip(*part, strict=True))
+                means = (mean_of_images(side) for side in zip(*part, strict=True))
                 apart = dice_difference(part)
                 rows.append((*first, counted(apart), *means, *difference(apart)))
     head = (
@@ -75,22 +75,28 @@ def against_preset(records: Sequence[Record]) -> str:
     )
     sizes = sorted({Card().size, *(config.size for config in configurations().values())})
     costs = " and ".join(f"{billions(size):.2f} G at {size} px" for size in sizes)
-    return f"{title}\n\n{Table('', head, tuple(rows)).markdown()}\n{TOLD.format(costs=costs)}\n{origin(*shown)}"
+    told = TOLD.format(costs=costs, verdicts=VERDICTS)
+    return f"{title}\n\n{Table('', head, tuple(rows)).markdown()}\n{told}\n{origin(*shown)}"
 
 
 def _is_its_preset(preset: Record, record: Record) -> bool:
     """Whether a training is by the preset, at its own size or the record's, for as many epochs or more."""
     same = all(preset[key] == record[key] for key in ("dataset", "split", "seed"))
+    longer = preset["epochs"] >= record["epochs"]
     alone = budget_and_seed(preset)[2] == budget_and_seed(record)[2]  # the sets that it was trained on
-    named = preset["recipe"] in ("paper", f"paper-size={record['training']['config']['size']}")
-    return named and same and alone and preset["epochs"] >= record["epochs"]
+    taught, size = preset["training"]["config"], size_of(preset)
+    return by_preset(taught) and size in (Card().size, size_of(record)) and same and alone and longer
 
 
 def _run(pair: Pair) -> tuple[bool, int, int, int]:
     """Return what tells one row of a configuration from another: grouped after random, size and epochs."""
     ours, preset = pair
-    size = (DEFAULTS | preset["training"]["config"])["size"]
-    return ours["split"].startswith("grouped"), size, ours["epochs"], preset["epochs"]
+    return ours["split"].startswith("grouped"), size_of(preset), ours["epochs"], preset["epochs"]
+
+
+def size_of(record: Record) -> int:
+    """Return the side of the images that a training saw."""
+    return int((DEFAULTS | record["training"]["config"])["size"])
 
 
 def each_run(pairs: Sequence[Pair]) -> str:
@@ -175,6 +181,12 @@ def follows(record: Record, config: TrainConfig) -> bool:
     """Whether a training was taught as a configuration says; a key that was not there in its time had its default."""
     taught = DEFAULTS | record["training"]["config"]
     return all(taught[key] == value for key, value in config.model_dump(mode="json").items() if key not in OF_A_RUN)
+
+
+def mean_of_images(records: Sequence[Record]) -> str:
+    """Return the mean Dice over the images of all records."""
+    dice = [image["dice"] for record in records for image in record["images"]]
+    return f"{sum(dice) / len(dice):.3f}"
 
 
 def mean(records: Sequence[Record], kind: str = "") -> str:

@@ -46,7 +46,6 @@ EXPERIMENTS: dict[str, dict[str, Any]] = {
     "tail from 0.6": TAIL,
     "tail from 0.3": {"deep_end": 0.3},
     "EMA 0.99": {"ema": 0.99},
-    "tail and EMA": {**TAIL, "ema": 0.99},
     "structure loss": {"loss": "structure"},
     "Dice of the batch": {"loss": "batch"},
     "Dice of image and batch": {"loss": "paper+batch"},

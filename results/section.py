@@ -6,7 +6,9 @@ from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any
 
+from lvunet.benchmark.accuracy import recipe_name
 from lvunet.benchmark.standings import Record
+from lvunet.card import Card
 from lvunet.evaluate.intervals import Interval
 from lvunet.evaluate.page import Table
 
@@ -66,6 +68,11 @@ def counted(interval: Interval) -> str:
 def difference(interval: Interval) -> tuple[str, str]:
     """Return ``+0.0084 (-0.0020 to 0.0194)``, and whether it differs from 0; see `Interval.verdict`."""
     return f"{interval.mean:+.4f} ({interval.range_text(4)})", interval.verdict
+
+
+def by_preset(config: Mapping[str, Any]) -> bool:
+    """Whether a training was by the paper's preset, at any size of image and for any number of epochs."""
+    return recipe_name({**config, "size": Card().size}) == "paper"
 
 
 def leaks() -> dict[tuple[Any, str], str]:

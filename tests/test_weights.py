@@ -17,7 +17,6 @@ from models import picture
 
 ROOT = Path(__file__).parents[1]
 LOGIT_TOLERANCE = 1e-4  # the project's, to the logits of the authors' code
-SCORE_TOLERANCE = 1e-4  # float rounding moves a pixel across the threshold here and there
 MODELS = bundled()
 
 Lvunet = Callable[..., tuple[int, str, str]]

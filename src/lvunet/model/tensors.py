@@ -32,10 +32,14 @@ def read_tensors(path: Path) -> dict[str, Tensor]:
         raise CheckpointError(f"{path} is not a readable checkpoint, .pth or .safetensors ({what}).") from error
     named = loaded if isinstance(loaded, dict) else {}
     usual = named.get("state_dict")
-    states = [each for each in ((usual,) if _is_state(usual) else (named, *named.values())) if _is_state(each)]
+    within = {"state_dict": usual} if isinstance(usual, dict) else {"": named, **named}
+    states = [each for each in within.values() if _is_state(each)]
     if len(states) != 1:
-        keys = f"; it has {', '.join(map(repr, list(named)[:5]))}" if named else ""
-        raise CheckpointError(f"{path} is not one state dict of tensors, alone or under a key{keys}.")
+        keys = ", ".join(map(repr, list(usual if isinstance(usual, dict) else named)[:5]))
+        has = f"; it has {keys}" if keys else ""
+        raise CheckpointError(
+            f"{path} is not one state dict of tensors, alone or under a key{has}. Save the one you want by itself."
+        )
     return dict(states[0])
 
 
