@@ -38,12 +38,11 @@ from lvunet.runtime.segmenter import load
 HERE = Path(__file__).parent
 BASELINE = "base"  # the experiment that the others are held against
 BASE: dict[str, Any] = {"epochs": 12, "size": 192}  # a 25th of the length of `paper`; padded to 256 px
-TAIL: dict[str, Any] = {"deep_end": 0.6}
 EXPERIMENTS: dict[str, dict[str, Any]] = {
     BASELINE: {},
     "base, seed 1": {"seed": 1},
     "strong augmentation": {"augment": "strong"},
-    "tail from 0.6": TAIL,
+    "tail from 0.6": {"deep_end": 0.6},
     "tail from 0.3": {"deep_end": 0.3},
     "EMA 0.99": {"ema": 0.99},
     "structure loss": {"loss": "structure"},

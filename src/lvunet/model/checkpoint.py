@@ -5,7 +5,7 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import torch
 from safetensors import SafetensorError, safe_open
@@ -91,7 +91,7 @@ def load_network(path: str | Path, constructor: Callable[[str], Callable[[int, i
     `constructor` returns, for the name of a network, what makes it from classes and channels.
     """
     with _opened(Path(path)) as (file, card):
-        tensors = {name: file.get_tensor(name) for name in file.keys()}  # type: ignore[no-untyped-call] # noqa: SIM118
+        tensors = {name: file.get_tensor(name) for name in file.offset_keys()}
     model = constructor(card.network)(card.classes, card.in_channels)
     _load_state(model, tensors, str(path))
     if state_sha256(model) != card.source_sha256:
@@ -100,7 +100,8 @@ def load_network(path: str | Path, constructor: Callable[[str], Callable[[int, i
 
 
 @contextmanager
-def _opened(path: Path) -> Iterator[tuple[safe_open, Card]]:
+def _opened(path: Path) -> Iterator[tuple[Any, Card]]:
+    """Yield the open file, whose tensors are read by name, and its card; raises `CheckpointError`."""
     try:
         with safe_open(path, framework="pt") as file:
             header = (file.metadata() or {}).get(HEADER)
